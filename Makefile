@@ -1,0 +1,98 @@
+# `make` lists the targets. `make demo` and `make test` need Python 3.11+ and make: they set up the rest
+# inside this folder (.uv/ where uv is not installed, and .venv/). Only `make tools` touches the system.
+#
+#   PYTHON=python3.13   the interpreter to use           VENV=.venv-313   where to install
+#   ARGS="-k journal"   passed on to pytest, holdfast demo or the benchmarks
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# A uv that runs is used; otherwise one is installed into .uv/.
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
+
+# uv uses the Python named above, the system's certificates (as pip does), and pip's own settings if given.
+export UV_PYTHON_DOWNLOADS := never
+export UV_SYSTEM_CERTS ?= 1
+export UV_LINK_MODE ?= copy
+export UV_NO_PROGRESS ?= 1
+ifdef PIP_INDEX_URL
+export UV_DEFAULT_INDEX ?= $(PIP_INDEX_URL)
+endif
+ifdef PIP_CERT
+export SSL_CERT_FILE ?= $(PIP_CERT)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check pytest crash bench tools lock setup clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## trade on a simulated exchange, be killed again and again, and lose nothing
+	@$(BIN)/holdfast demo $(ARGS)
+
+test: check pytest ## everything: lint, format, types, tests
+
+check: $(READY) ## lint, format and types only
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+pytest: $(READY) ## the tests only
+	$(BIN)/pytest $(ARGS)
+
+crash: $(READY) ## the tests that kill processes only
+	$(BIN)/pytest -m crash $(ARGS)
+
+bench: $(READY) ## measure this machine: commits a second, recovery, backtests
+	$(BIN)/python -m benchmarks $(ARGS)
+
+tools: ## install strace with apt-get, as root; the only target that touches the system
+	@if command -v strace >/dev/null; then \
+	    echo "strace is already here"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; \
+	else \
+	    echo "make tools needs root and apt-get; otherwise install strace in your system's own way" >&2; exit 1; \
+	fi
+
+lock: $(UV) ## choose the newest versions that fit, and pin them in requirements/
+	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+	    --no-header --no-annotate --quiet --output-file requirements/dev.txt >/dev/null
+	@sed -i '1i # Made by `make lock`, for every platform and Python that is supported.' requirements/dev.txt
+	@git diff --stat -- requirements
+
+setup: $(READY) ## only set up (demo and test do it themselves)
+
+clean: ## remove what make made, and every cache
+	rm -rf .uv .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp: what is pinned is installed, and this project with it, editable.
+$(READY): pyproject.toml requirements/dev.txt | $(UV)
+	@$(require-python)
+	@echo "setting up $(VENV) with $(PYTHON)"
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
+	@$(UV) pip install --quiet --python $(VENV) --requirement requirements/dev.txt
+	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.uv/bin/uv: requirements/uv.txt
+	@$(require-python)
+	@echo "setting up uv in .uv/"
+	@$(PYTHON) -m venv .uv || { rm -rf .uv; \
+	    echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt-get install python3-venv." >&2; \
+	    echo "Or install uv (any way you like): make uses it if it is on PATH." >&2; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements/uv.txt
+	@touch $@
+
+define require-python
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+    echo "Holdfast needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" --version 2>/dev/null || echo not found)." >&2; \
+    echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+endef
