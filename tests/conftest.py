@@ -1,0 +1,49 @@
+"""What every test here shares: tools that may be missing, and one line that says what was not run."""
+
+import functools
+import os
+import shutil
+import subprocess
+from collections import Counter
+
+import hypothesis
+import pytest
+
+# A flush of a slow disk is no bug: time limits are pytest-timeout's.
+hypothesis.settings.register_profile("holdfast", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("holdfast")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(*tools): skip where a tool is missing; fail in CI instead")
+    config.addinivalue_line("markers", "crash: kills processes; `make crash` runs only these")
+
+
+@functools.cache
+def usable(tool: str) -> bool:
+    """Say whether a tool is installed and, for strace, allowed to trace here."""
+    if tool == "strace" and shutil.which(tool):
+        return (
+            subprocess.run([tool, "-o", "/dev/null", "true"], check=False, capture_output=True).returncode
+            == 0
+        )
+    return shutil.which(tool) is not None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    tools = [str(tool) for mark in item.iter_markers("needs") for tool in mark.args]
+    missing = ", ".join(tool for tool in tools if not usable(tool))
+    if missing and os.environ.get("HOLDFAST_REQUIRE_TOOLS"):
+        pytest.fail(f"HOLDFAST_REQUIRE_TOOLS is set, and {missing} cannot be used", pytrace=False)
+    if missing:
+        pytest.skip(f"{missing} cannot be used here (`make tools` installs it)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.getreports("skipped")
+        if isinstance(report.longrepr, tuple)
+    )
+    listed = "; ".join(f"{count} because {reason}" for reason, count in reasons.items())
+    terminalreporter.write_line(f"not run: {listed or 'nothing, every test here was run'}")
