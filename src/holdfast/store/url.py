@@ -1,0 +1,146 @@
+"""A store by its URL: `memory:`, `file:./logs/data?namespace=blue`, and third parties' own schemes.
+
+A third party registers an entry point in the group `holdfast.backends`: the name is the scheme, the object
+any callable `(url: StoreUrl, *, clock: Clock, ids: Ids) -> Store`.
+"""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from msgspec import Struct, field
+
+from holdfast.errors import InvalidOption, Unsupported
+from holdfast.store.base import Store
+from holdfast.store.codec import check_name
+from holdfast.system import Clock, Ids, SystemClock, system_ids
+
+__all__ = ("BACKENDS", "StoreUrl", "open_store", "parse")
+
+Factory = Callable[..., Store]
+
+GROUP: Final = "holdfast.backends"
+BACKENDS: Final[Mapping[str, str]] = {
+    "file": "holdfast.store.backends.file.store",
+    "memory": "holdfast.store.backends.memory",
+}
+
+
+class StoreUrl(Struct, frozen=True):
+    """A store's URL taken apart, percent-decoded; `text` is the URL without its password."""
+
+    text: str
+    scheme: str
+    path: str
+    namespace: str = "default"
+    host: str | None = None
+    port: int | None = None
+    username: str | None = None
+    password: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    raw: str = ""
+
+    def only(self, *known: str) -> dict[str, str]:
+        """Return the options if all are `known`; raises InvalidOption that lists the known ones."""
+        for name in self.options:
+            if name not in known:
+                allowed = ", ".join(sorted((*known, "namespace")))
+                message = f"unknown option {name!r} in {self.text!r}; known: {allowed}"
+                raise InvalidOption(message, option=name, known=tuple(sorted((*known, "namespace"))))
+        return self.options
+
+    def __repr__(self) -> str:
+        return f"StoreUrl({self.text!r}, namespace={self.namespace!r})"
+
+
+def open_store(
+    url: str, *, namespace: str | None = None, clock: Clock | None = None, ids: Ids = system_ids
+) -> Store:
+    """Return the store of `url`, not yet open: use it as `async with open_store(url) as store`.
+
+    Raises InvalidOption for a URL that makes no sense, Unsupported for a scheme without a backend.
+    """
+    parsed = parse(url, namespace=namespace)
+    return _factory(parsed)(parsed, clock=clock or SystemClock(), ids=ids)
+
+
+def parse(url: str, *, namespace: str | None = None) -> StoreUrl:
+    """Take a URL apart; `namespace` fills in for `?namespace=`, and must not contradict it."""
+    scheme, colon, _ = url.partition(":")
+    if not colon or not scheme.isascii() or not scheme.replace("+", "").isalnum() or len(scheme) == 1:
+        raise InvalidOption(f"{url!r} has no scheme; for files write file:{url}", url=url)
+    parts = urlsplit(url)
+    options = _options(url, parts)
+    asked = options.pop("namespace", None)
+    if asked is not None and namespace is not None and asked != namespace:
+        raise InvalidOption(
+            f"{_without_password(parts)!r} says another namespace than {namespace!r}", url=url
+        )
+    chosen = asked if asked is not None else namespace if namespace is not None else "default"
+    check_name(chosen, "namespace")
+    return StoreUrl(
+        text=_without_password(parts), scheme=parts.scheme, path=unquote(parts.path), namespace=chosen,
+        host=parts.hostname, port=_port(parts), username=_unquoted(parts.username),
+        password=_unquoted(parts.password), options=options, raw=url,
+    )  # fmt: skip
+
+
+def _options(url: str, parts: SplitResult) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(
+            parts.query, keep_blank_values=True, strict_parsing=bool(parts.query), errors="strict"
+        )
+    except ValueError as error:
+        raise InvalidOption(f"options of {_without_password(parts)!r} are not name=value: {error}") from error
+    if parts.fragment:
+        raise InvalidOption(f"{_without_password(parts)!r} has a fragment (#); write %23 for a # in a name")
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise InvalidOption(f"{_without_password(parts)!r} gives an option twice")
+    return options
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        return parts.port
+    except ValueError as error:
+        raise InvalidOption(f"{_without_password(parts)!r} has no valid port: {error}") from error
+
+
+def _unquoted(text: str | None) -> str | None:
+    return None if text is None else unquote(text)
+
+
+def _without_password(parts: SplitResult) -> str:
+    if parts.password is None:
+        return parts.geturl()
+    user, _, place = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}").geturl()
+
+
+def _factory(url: StoreUrl) -> Factory:
+    found = [point for point in entry_points(group=GROUP) if point.name == url.scheme]
+    if len(found) + (url.scheme in BACKENDS) > 1:
+        owners = ", ".join(sorted(point.value for point in found))
+        raise InvalidOption(
+            f"scheme {url.scheme!r} is claimed twice, by {owners}; uninstall one", scheme=url.scheme
+        )
+    if url.scheme in BACKENDS:
+        factory: Factory = import_module(BACKENDS[url.scheme]).from_url
+        return factory
+    if not found:
+        raise _unknown(url.scheme)
+    return _loaded(found[0])
+
+
+def _loaded(point: EntryPoint) -> Factory:
+    factory: Factory = point.load()
+    return factory
+
+
+def _unknown(scheme: str) -> Unsupported:
+    known = tuple(sorted({*BACKENDS, *(point.name for point in entry_points(group=GROUP))}))
+    message = f"no backend for scheme {scheme!r}; known: {', '.join(known)}"
+    return Unsupported(message, scheme=scheme, known=known)
