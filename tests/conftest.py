@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -39,11 +40,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip(f"{missing} cannot be used here (`make tools` installs it)")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    yield  # this is to stand below all else
     reasons = Counter(
         report.longrepr[2].removeprefix("Skipped: ")
         for report in terminalreporter.getreports("skipped")
         if isinstance(report.longrepr, tuple)
     )
     listed = "; ".join(f"{count} because {reason}" for reason, count in reasons.items())
-    terminalreporter.write_line(f"not run: {listed or 'nothing, every test here was run'}")
+    terminalreporter.write_line(f"not run: {listed or 'nothing; every test was run'}")
