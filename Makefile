@@ -5,8 +5,8 @@
 #   ARGS="-k journal"   passed on to pytest, holdfast demo or the benchmarks
 
 PYTHON ?= python3
-VENV   ?= .venv
-ARGS   ?=
+VENV   := .venv
+ARGS   :=
 
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
