@@ -8,14 +8,15 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdfast.trading.order import Fill
 from holdfast.trading.signal import CloseReason, Side
 
 __all__ = (
-    "Cancelled", "Closed", "Closing", "Decided", "DecisionSkipped", "Happening", "LIFECYCLE", "Opened", "Opening",
-    "Reconciled", "Recovered", "Rejected", "Scheduled", "Started", "Stopped", "StoreUnavailable",
-    "StrategyFailed", "SymbolHalted", "from_document", "to_document",
+    "LIFECYCLE", "Cancelled", "Closed", "Closing", "Decided", "DecisionSkipped", "ExchangeUnavailable",
+    "Happening", "Opened", "Opening", "Reconciled", "Recovered", "Rejected", "Scheduled", "Started",
+    "Stopped", "StoreUnavailable", "StrategyFailed", "SymbolHalted", "from_document", "to_document",
 )  # fmt: skip
 
 
@@ -80,7 +81,10 @@ class Closing(Happening, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Closed(Happening, frozen=True, kw_only=True, omit_defaults=True):
-    """The position is flat. `price` is the mean exit, pnl as in `trading.pnl` (percent, and quote units)."""
+    """The position is flat. `price` is the mean exit, pnl as in `trading.pnl` (percent, and quote units).
+
+    `orders` are the client ids of its exits, those that came to nothing too.
+    """
 
     reason: CloseReason
     side: Side
@@ -91,6 +95,7 @@ class Closed(Happening, frozen=True, kw_only=True, omit_defaults=True):
     pnl_cost: float
     opened_at: int
     fills: tuple[Fill, ...]
+    orders: tuple[str, ...] = ()
     late: bool = False
 
 
@@ -148,6 +153,12 @@ class StoreUnavailable(Happening, frozen=True, kw_only=True, omit_defaults=True)
     error: str
 
 
+class ExchangeUnavailable(Happening, frozen=True, kw_only=True, omit_defaults=True):
+    """The exchange did not answer, or not with sense; it is asked again, and what it is owed stays owed."""
+
+    error: str
+
+
 class SymbolHalted(Happening, frozen=True, kw_only=True, omit_defaults=True):
     """Nothing more is sent for this symbol until a person has looked: `reason` says at what."""
 
@@ -156,7 +167,15 @@ class SymbolHalted(Happening, frozen=True, kw_only=True, omit_defaults=True):
 
 Lifecycle = Decided | Scheduled | Opening | Opened | Closing | Closed | Cancelled | Rejected
 System = (
-    Started | Stopped | Recovered | Reconciled | DecisionSkipped | StrategyFailed | StoreUnavailable | SymbolHalted
+    Started
+    | Stopped
+    | Recovered
+    | Reconciled
+    | DecisionSkipped
+    | StrategyFailed
+    | StoreUnavailable
+    | ExchangeUnavailable
+    | SymbolHalted
 )
 
 LIFECYCLE: Final = (Decided, Scheduled, Opening, Opened, Closing, Closed, Cancelled, Rejected)
@@ -172,5 +191,5 @@ def to_document(event: Happening) -> Any:
 
 def from_document(document: Any, number: int) -> Lifecycle | System:
     """Return the event of a stored document; raises msgspec.ValidationError where it is none."""
-    event: Lifecycle | System = msgspec.convert({**document, "number": number}, Lifecycle | System)
-    return event
+    event: Lifecycle | System = msgspec.convert(document, Lifecycle | System)
+    return replace(event, number=number)

@@ -15,7 +15,17 @@ from holdfast.trading.candle import MINUTE, Candle
 from holdfast.trading.order import Fill, Order, OrderSide, OrderState
 from holdfast.trading.signal import CloseReason, Side, SignalRow
 
-__all__ = ("VWAP_CANDLES", "Exit", "FillModel", "current_price", "execute", "exit_of", "marketable", "rest")
+__all__ = (
+    "VWAP_CANDLES",
+    "Exit",
+    "FillModel",
+    "breached",
+    "current_price",
+    "execute",
+    "exit_of",
+    "marketable",
+    "rest",
+)
 
 FillModel = Literal["touch", "vwap"]
 
@@ -50,20 +60,25 @@ def marketable(side: Side, entry_price: float, price: float) -> bool:
     return price <= entry_price if side == "long" else price >= entry_price
 
 
+def breached(side: Side, stop_loss: float, candle: Candle) -> bool:
+    """Return whether a candle touches a stop-loss."""
+    return candle.low <= stop_loss if side == "long" else candle.high >= stop_loss
+
+
 def exit_of(model: FillModel, row: SignalRow, candle: Candle, price: float, at: int) -> Exit | None:
     """Return the exit of an open position that `candle`, closed at `at`, causes; None for none.
 
-    Before `row.watch_from` only a stop-loss can count: see `_stopped_while_filling`.
+    Candles from `row.watch_from` on count whole. Of the one that the entry was filled in, `touch` counts what
+    is known to have come after the fill, `vwap` nothing.
     """
     if row.watch_from is not None and candle.at < row.watch_from:
-        return Exit("stop_loss", row.stop_loss) if _stopped_while_filling(model, row, candle) else None
-    found = [
-        Exit("stop_loss", row.stop_loss) if _breached(row.side, row.stop_loss, candle) else None,
-        Exit("take_profit", row.take_profit) if _taken(model, row, candle, price) else None,
-    ]
-    expired = Exit("time_limit", None) if _expired(row, at) else None
-    order = [*found, expired] if model == "touch" else [expired, *found]
-    return next((one for one in order if one is not None), None)
+        if model == "vwap" or row.opened_at is None or candle.at + MINUTE <= row.opened_at:
+            return None
+        return _first(
+            _stopped(row, _after_fill(row, candle)), _taken(model, row, _after_fill(row, candle), price)
+        )
+    stopped, taken, expired = _stopped(row, candle), _taken(model, row, candle, price), _expired(row, at)
+    return _first(stopped, taken, expired) if model == "touch" else _first(expired, stopped, taken)
 
 
 def execute(model: FillModel, order: Order, candle: Candle, price: float, at: int) -> OrderState:
@@ -93,35 +108,40 @@ def rest(model: FillModel, order: Order, candle: Candle) -> OrderState | None:
         better = min if order.side == "buy" else max
         return _filled(order, better(candle.open, limit), candle.at)
     side: Side = "long" if order.side == "buy" else "short"
-    if order.stop_loss is not None and _breached(side, order.stop_loss, candle):
+    if order.stop_loss is not None and breached(side, order.stop_loss, candle):
         return None
     return _filled(order, limit, candle.at)
 
 
-def _breached(side: Side, stop_loss: float, candle: Candle) -> bool:
-    return candle.low <= stop_loss if side == "long" else candle.high >= stop_loss
+def _first(*exits: Exit | None) -> Exit | None:
+    return next((found for found in exits if found is not None), None)
 
 
-def _taken(model: FillModel, row: SignalRow, candle: Candle, price: float) -> bool:
+def _stopped(row: SignalRow, candle: Candle) -> Exit | None:
+    return Exit("stop_loss", row.stop_loss) if breached(row.side, row.stop_loss, candle) else None
+
+
+def _taken(model: FillModel, row: SignalRow, candle: Candle, price: float) -> Exit | None:
     long = row.side == "long"
     if model == "touch":
         price = candle.high if long else candle.low
-    return price >= row.take_profit if long else price <= row.take_profit
+    taken = price >= row.take_profit if long else price <= row.take_profit
+    return Exit("take_profit", row.take_profit) if taken else None
 
 
-def _expired(row: SignalRow, at: int) -> bool:
+def _expired(row: SignalRow, at: int) -> Exit | None:
     if row.time_limit is None or row.opened_at is None:
-        return False
-    return at - row.opened_at >= row.time_limit * MINUTE
+        return None
+    return Exit("time_limit", None) if at - row.opened_at >= row.time_limit * MINUTE else None
 
 
-def _stopped_while_filling(model: FillModel, row: SignalRow, candle: Candle) -> bool:
-    # In the candle that fills a resting entry, a take-profit touch may have come before the fill. A stop-loss
-    # touch cannot have: the stop lies beyond the entry price, and the market came from the other side.
-    if model != "touch" or row.entry.type != "limit" or row.opened_at is None:
-        return False
-    rested = candle.at >= row.decided_at and candle.at + MINUTE > row.opened_at
-    return rested and _breached(row.side, row.stop_loss, candle)
+def _after_fill(row: SignalRow, candle: Candle) -> Candle:
+    # The close came after the fill. So did a touch of the stop-loss where the entry rested all the while: the
+    # stop lies beyond the entry price, and the market came from the other side.
+    close, rested = candle.close, row.entry.type == "limit" and candle.at >= row.decided_at
+    low = candle.low if rested and row.side == "long" else close
+    high = candle.high if rested and row.side == "short" else close
+    return Candle(candle.at, close, high, low, close, candle.volume)
 
 
 def _reached(side: OrderSide, limit: float, price: float) -> bool:
@@ -151,5 +171,5 @@ def _market_price(model: FillModel, order: Order, candle: Candle, price: float) 
 
 
 def _filled(order: Order, price: float, at: int) -> OrderState:
-    fill = Fill(id=f"{order.client_id}-1", price=price, quantity=order.quantity, at=at)
+    fill = Fill(id=f"{order.client_id}-1", price=float(price), quantity=order.quantity, at=int(at))
     return replace(OrderState.of(order), status="filled", fills=(fill,))

@@ -1,7 +1,7 @@
 """Operation ids: hashes of what is being done, never random, so that a repeated step asks for the same order.
 
-A client order id is `hf-{namespace}-{strategy}-{operation}`, 33 characters of `[0-9a-f-]` after "hf": within the
-36 that large exchanges allow. The two tags let recovery tell whose order it is looking at.
+A client order id is `hf-{namespace}-{strategy}-{operation}`, 33 characters of `[0-9a-fh-]`: within the 36 that
+large exchanges allow. The two tags let recovery tell whose order it is looking at.
 """
 
 from hashlib import blake2b

@@ -3,11 +3,23 @@
 Quantities are in base units, prices in quote units per base unit, times in milliseconds of market time.
 """
 
+from fractions import Fraction
 from typing import Literal
 
 from msgspec import Struct
 
-__all__ = ("FINAL", "Fill", "Order", "OrderSide", "OrderState", "OrderStatus", "OrderType", "average_price")
+__all__ = (
+    "FINAL",
+    "Fill",
+    "Order",
+    "OrderSide",
+    "OrderState",
+    "OrderStatus",
+    "OrderType",
+    "Trigger",
+    "average_price",
+    "total",
+)
 
 OrderSide = Literal["buy", "sell"]
 OrderType = Literal["market", "limit"]
@@ -48,7 +60,10 @@ class Fill(Struct, frozen=True, kw_only=True):
 
 
 class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An order as the exchange knows it; `fills` are cumulative. "new" is one whose answer is not known yet."""
+    """An order as the exchange knows it; "new" is one whose answer is not known yet.
+
+    `fills` are cumulative, and a final state has all of them.
+    """
 
     client_id: str
     symbol: str
@@ -83,7 +98,14 @@ class OrderState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def filled(self) -> float:
         """The quantity executed so far."""
-        return sum(fill.quantity for fill in self.fills)
+        return total(*(fill.quantity for fill in self.fills))
+
+
+def total(*quantities: float) -> float:
+    """Return the sum of quantities as decimal numbers: 0.1 and 0.2 are 0.3, as on an exchange's books."""
+    if len(quantities) == 1:
+        return quantities[0]
+    return float(sum(Fraction(repr(quantity)) for quantity in quantities))
 
 
 def average_price(fills: tuple[Fill, ...]) -> float:

@@ -90,7 +90,9 @@ def _walk(entries: Sequence[Entry], partials: Sequence[Partial]) -> list[Positio
             basis, coins = basis + entry.cost, coins + entry.cost / entry.price
         entered = max(entered, partial.entries)
         if not coins > 0:
-            raise ValueError("nothing is left to close: the exits before have closed it all, or came before any entry")
+            raise ValueError(
+                "nothing is left to close: the exits before have closed it all, or came before any entry"
+            )
         positions.append(Position(basis, basis / coins))
         left = 1 - partial.percent / 100
         basis, coins = basis * left, coins * left

@@ -11,7 +11,16 @@ from msgspec import Struct
 
 from holdfast.trading.signal import Side
 
-__all__ = ("Position", "Positions", "RiskProfile", "RiskView", "Validation", "admit", "position_key", "release")
+__all__ = (
+    "Position",
+    "Positions",
+    "RiskProfile",
+    "RiskView",
+    "Validation",
+    "admit",
+    "position_key",
+    "release",
+)
 
 
 class Position(Struct, frozen=True, kw_only=True):

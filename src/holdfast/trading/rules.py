@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from holdfast.errors import InvalidOption, InvalidSignal
 from holdfast.trading.fills import FillModel, marketable
-from holdfast.trading.signal import Side, Signal
+from holdfast.trading.signal import Side, Signal, plain
 
 __all__ = ("Rules", "size", "validate")
 
@@ -41,7 +41,9 @@ class Rules(Struct, frozen=True, kw_only=True):
             self._require(name, 0 <= self._number(name) < 100, "a percentage from 0 to below 100")
         for name in ("min_take_profit", "min_stop_loss", "max_stop_loss", "default_cost"):
             self._require(name, self._number(name) > 0, "a finite number above 0")
-        self._require("scheduled_minutes", _minutes(self.scheduled_minutes), "a whole number of minutes above 0")
+        self._require(
+            "scheduled_minutes", _minutes(self.scheduled_minutes), "a whole number of minutes above 0"
+        )
         limit = self.max_time_limit
         self._require(
             "max_time_limit", limit is None or _minutes(limit), "a whole number of minutes above 0, or None"
@@ -49,7 +51,9 @@ class Rules(Struct, frozen=True, kw_only=True):
         self._require("max_stop_loss", self.min_stop_loss <= self.max_stop_loss, "at least min_stop_loss")
         costs = 2 * (self.fee + self.slippage)
         profitable = self.min_take_profit >= costs - SLACK
-        self._require("min_take_profit", profitable, f"at least 2 * (fee + slippage) = {costs:g}: less loses money")
+        self._require(
+            "min_take_profit", profitable, f"at least 2 * (fee + slippage) = {costs:g}: less loses money"
+        )
 
     def _number(self, name: str) -> float:
         value = getattr(self, name)
@@ -64,22 +68,27 @@ class Rules(Struct, frozen=True, kw_only=True):
             raise InvalidOption(f"rules: {name} is {getattr(self, name)!r} and must be {wanted}", option=name)
 
 
-def validate(signal: Signal, price: float, rules: Rules) -> None:
-    """Return if the signal may be traded with the market at `price`, else raise InvalidSignal (`field`, `rule`).
+def validate(signal: Signal, price: float, rules: Rules) -> Signal:
+    """Return the signal, in plain numbers, if it may be traded with the market at `price`.
 
-    Everything is checked, types included: strategies answer with strings, bools and NaN, too.
+    Raises InvalidSignal (`field`, `rule`). Everything is checked, types included: strategies answer with
+    strings, bools and NaN, too; and with numpy's floats, which are numbers but cannot be stored.
     """
     if not isinstance(signal, Signal):
         raise _invalid("signal", "type", f"a strategy answers with a Signal or None, not {_shown(signal)}")
     _check_types(signal)
+    _check_time_limit(signal.time_limit, rules)
+    signal = plain(signal)
     if not (_finite(price) and price > 0):
-        raise _invalid("price", "positive", f"the market's price is {_shown(price)}: nothing can be opened at that")
+        raise _invalid(
+            "price", "positive", f"the market's price is {_shown(price)}: nothing can be opened at that"
+        )
     entry = price if signal.entry_price is None else signal.entry_price
     _check_order(signal, entry)
     _check_distances(signal, entry, rules)
-    _check_time_limit(signal.time_limit, rules)
     if signal.entry_price is None or marketable(signal.side, signal.entry_price, price):
         _check_immediate(signal, price)
+    return signal
 
 
 def size(
@@ -104,7 +113,9 @@ def size(
     rounded = wanted // step * step if step else wanted
     if rounded <= 0 or rounded < _exact(min_quantity):
         least = max(quantity_step, min_quantity)
-        raise _too_small(field, "min_quantity", f"{float(wanted):.12g} base units, the market takes {least:.12g}")
+        raise _too_small(
+            field, "min_quantity", f"{float(wanted):.12g} base units, the market takes {least:.12g}"
+        )
     if rounded * entry < _exact(min_cost):
         worth = f"{float(rounded * entry):.12g} after rounding, the market takes {min_cost:.12g}"
         raise _too_small(field, "min_cost", worth)
@@ -127,7 +138,9 @@ def _check_positive(field: str, value: Any) -> None:
     if not isinstance(value, Real) or isinstance(value, bool):
         raise _invalid(field, "type", f"{field} is {_shown(value)}: it must be a number")
     if not _finite(value):
-        raise _invalid(field, "finite", f"{field} is {_shown(value)}: it must be finite; wait for enough candles")
+        raise _invalid(
+            field, "finite", f"{field} is {_shown(value)}: it must be finite; wait for enough candles"
+        )
     if not float(value) > 0:
         raise _invalid(field, "positive", f"{field} is {_shown(value)}: it must be above 0")
 
@@ -139,7 +152,9 @@ def _check_order(signal: Signal, entry: float) -> None:
         (below, getattr(signal, below) < entry, "below"),
     ):
         if not right:
-            text = f"{field} is {getattr(signal, field):.12g}: for a {signal.side} it must be {word} the entry"
+            text = (
+                f"{field} is {getattr(signal, field):.12g}: for a {signal.side} it must be {word} the entry"
+            )
             raise _invalid(field, "order", f"{text} at {entry:.12g}")
 
 
@@ -172,7 +187,9 @@ def _check_immediate(signal: Signal, price: float) -> None:
     low, high = sorted((signal.stop_loss, signal.take_profit))
     if not low < price < high:
         field = "stop_loss" if (price <= low) == (signal.side == "long") else "take_profit"
-        text = f"the market at {price:.12g} is not between stop_loss and take_profit ({low:.12g} to {high:.12g})"
+        text = (
+            f"the market at {price:.12g} is not between stop_loss and take_profit ({low:.12g} to {high:.12g})"
+        )
         raise _invalid(field, "immediate", f"{text}: the position would be closed as soon as it is opened")
 
 

@@ -9,10 +9,11 @@ Only the four states between idle and the end have a row; the end is an event in
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from holdfast.trading.order import Order, OrderState
+from holdfast.trading.order import Order, OrderState, total
 
-__all__ = ("Cancel", "Close", "CloseReason", "Intent", "Side", "Signal", "SignalRow", "Status")
+__all__ = ("Cancel", "Close", "CloseReason", "Intent", "Side", "Signal", "SignalRow", "Status", "plain")
 
 Side = Literal["long", "short"]
 Status = Literal["scheduled", "opening", "open", "closing"]
@@ -35,6 +36,15 @@ class Signal(Struct, frozen=True, kw_only=True):
     quantity: float | None = None
     cost: float | None = None
     note: str = ""
+
+
+def plain(signal: Signal) -> Signal:
+    """Return the signal with plain numbers: what comes from arrays (numpy's floats) cannot be stored."""
+    numbers = ("take_profit", "stop_loss", "entry_price", "quantity", "cost")
+    given = {name: getattr(signal, name) for name in numbers}
+    floats = {name: float(value) for name, value in given.items() if value is not None}
+    minutes = None if signal.time_limit is None else int(signal.time_limit)
+    return replace(signal, **floats, time_limit=minutes)
 
 
 class Close(Struct, frozen=True, kw_only=True):
@@ -67,7 +77,8 @@ class SignalRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A live signal as stored: levels, orders with their fills, and the operation that is under way.
 
     `steps` counts its operations so far. `opened_at` is the market time of the first fill, `watch_from` the open
-    time of the first candle whose touches count. `failures` counts exits in a row that the exchange refused.
+    time of the first candle that counts whole. `failures` counts exits in a row that the exchange refused.
+    Before a row is closing, `close_reason` is a wish: it is closed as soon as nothing is under way.
     """
 
     id: str
@@ -99,5 +110,5 @@ class SignalRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def held(self) -> float:
-        """The quantity of base units in the position now."""
-        return self.entry.filled - sum(order.filled for order in self.exits)
+        """The quantity of base units in the position now, exact in decimal."""
+        return total(self.entry.filled, *(-order.filled for order in self.exits))
