@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from holdfast.documents import document_of
 from holdfast.errors import Corrupt, FromTheFuture, InvalidKey, InvalidOption, InvalidValue
 from holdfast.store.base import Key
 
@@ -165,7 +166,7 @@ class Schema(Generic[T]):
 
     def to_document(self, entity: T) -> Document:
         """Return the entity as a plain document that says which schema and version it is."""
-        return {"schema": f"{self.name}/{self.version}", **msgspec.to_builtins(entity, str_keys=True)}
+        return {"schema": f"{self.name}/{self.version}", **document_of(entity)}
 
     def from_document(self, document: Any) -> T:
         """Return the entity of a document of this version or an older one, upgraded step by step.

@@ -1,0 +1,225 @@
+"""An open namespace: what it durably holds, what is on its way there, and how a commit gets from one to the other.
+
+Everything here runs on the event loop. Reads see the durable state only; a commit is checked against what is
+staged as well, and a refusal that rests on something staged is told only once that is durable.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from holdfast.errors import NotOpen, StoreError, StoreFull, Unavailable
+from holdfast.store.backends.file.checkpoint import Snapshot
+from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.entries import Committed, encode_entry
+from holdfast.store.backends.file.faults import explain
+from holdfast.store.backends.file.findings import broken
+from holdfast.store.backends.file.opening import Opening
+from holdfast.store.backends.file.staging import Pending, Staging
+from holdfast.store.backends.file.streams import Stream
+from holdfast.store.backends.file.writer import Writer
+from holdfast.store.base import Change, CommitId, Key, Version
+from holdfast.store.changes import (
+    Effect,
+    Removed,
+    Wrote,
+    check_commit_id,
+    conflict,
+    effects,
+    expectations,
+    meets,
+)
+from holdfast.store.state import REMEMBERED_SECONDS, Recent, Stored
+from holdfast.system import Clock, Ids
+
+__all__ = ("Live",)
+
+
+class Live:
+    """The durable state of a namespace that this process writes."""
+
+    def __init__(
+        self, opening: Opening, disk: Disk, root: str, *, clock: Clock, ids: Ids, wake: Callable[[], None]
+    ) -> None:
+        loaded = opening.loaded
+        self.table = loaded.table
+        self.streams = loaded.streams
+        self.broken = loaded.broken
+        self.head = loaded.head
+        self.full: StoreFull | None = None
+        self.uncovered_bytes = 0
+        self._staged = loaded.head
+        self._dirty = dict(loaded.touched)
+        self._segment = opening.journal.segment
+        self._root = root
+        self._clock = clock
+        self._ids = ids
+        self._wake = wake
+        self._disk = disk
+        self._pid = disk.pid()
+        self._staging = Staging()
+        self._recent = Recent()
+        self._remember(loaded.recent)
+        self._failure: Exception | None = None
+        self._writer = Writer(
+            opening.journal, asyncio.get_running_loop(),
+            settled=self._settled, refused=self._refused, failed=self._failed,
+        )  # fmt: skip
+
+    @property
+    def failed(self) -> bool:
+        """Whether a write or flush failed: nothing is committed any more."""
+        return self._failure is not None
+
+    @property
+    def uncovered(self) -> bool:
+        """Whether there is anything that no checkpoint covers."""
+        return self.uncovered_bytes > 0 or bool(self._dirty)
+
+    async def commit(self, changes: Sequence[Change], commit_id: CommitId | None, vital: bool) -> CommitId:
+        """Make all changes or none, and return when they are durable."""
+        self._check_alive()
+        done = effects(changes)
+        if commit_id is None:
+            commit_id = self._ids()
+        else:
+            check_commit_id(commit_id)
+            if commit_id in self._recent:
+                return commit_id
+            first = self._staging.commits.get(commit_id)
+            if first is not None:
+                await first.durable()
+                return commit_id
+        if await self._mismatch_vanished(changes):
+            return await self.commit(changes, commit_id, vital)
+        if self.full is not None and not vital:
+            raise StoreFull(str(self.full), **self.full.facts)
+        await self._stage(commit_id, done).durable()
+        return commit_id
+
+    def take_dirty(self) -> dict[Key, Stored | None]:
+        """Return what changed since this was last asked."""
+        dirty, self._dirty = self._dirty, {}
+        return dirty
+
+    def snapshot(self, *, clean: bool = False) -> Snapshot:
+        """Return what a checkpoint of this instant has to cover."""
+        self.uncovered_bytes = 0
+        now, wall = self._clock.monotonic(), self._clock.now()
+        recent = {commit_id: wall - int((now - since) * 1000) for commit_id, since in self._recent}
+        tails = {name: list(stream.tail) for name, stream in self.streams.items() if stream.tail}
+        segment = self._segment + 1 if clean else self._segment
+        return Snapshot(self.head, segment, tails, recent, clean)
+
+    def fail(self, error: Exception) -> None:
+        """Fail the store: every waiting and later commit raises, whoever found out."""
+        self._failed([], error)
+
+    async def finish(self) -> None:
+        """Return when every commit on its way has come to its end and the writer has stopped."""
+        while self._staging.commits:
+            waiters = [pending.durable() for pending in self._staging.commits.values()]
+            await asyncio.wait(waiters)
+            for waiter in waiters:
+                waiter.exception()  # its own caller gets it; this one only waits
+        self._writer.stop()
+
+    def _check_alive(self) -> None:
+        if self._failure is not None:
+            raise self._unavailable(unknown=False)
+        if self._disk.pid() != self._pid:
+            message = f"the store was opened by process {self._pid} and cannot be used in a fork of it; open it there"
+            raise NotOpen(message, pid=self._pid)
+
+    async def _mismatch_vanished(self, changes: Sequence[Change]) -> bool:
+        """Raise Conflict for a key that is not as expected, once that is certain.
+
+        True if the commit that stood in the way was refused after all: everything is to be looked at anew.
+        """
+        for key, expect in expectations(changes):
+            if key in self.broken:
+                raise broken(key, self.broken[key])
+            staged = self._staging.find(key)
+            found = self.table.version(key) if staged is None else staged[0]
+            if meets(found, expect):
+                continue
+            if staged is not None and not await self._became_durable(staged[1]):
+                return True
+            raise conflict(key, expect, found)
+        return False
+
+    async def _became_durable(self, pending: Pending) -> bool:
+        try:
+            await pending.durable()
+        except StoreFull:
+            return False
+        except Unavailable as error:  # whether that one happened is unknown; this one did not
+            raise self._unavailable(unknown=False) from error
+        return True
+
+    def _stage(self, commit_id: CommitId, done: list[Effect]) -> Pending:
+        self._staged += 1
+        commit = Committed(self._staged, commit_id, self._clock.now(), done)
+        pending = Pending(commit, encode_entry(commit))
+        self._staging.add(pending)
+        self._writer.submit(pending)
+        return pending
+
+    def _settled(self, batch: Sequence[Pending], segment: int) -> None:
+        now = self._clock.monotonic()
+        self._segment = segment
+        for pending in batch:
+            self._staging.settle(pending)
+            self._apply(pending.commit)
+            self._recent.add(pending.commit.commit_id, now)
+            self.uncovered_bytes += len(pending.line)
+            pending.succeed()
+        self._wake()
+
+    def _apply(self, commit: Committed) -> None:
+        self.head = commit.number
+        version: Version = commit.commit_id
+        for effect in commit.effects:
+            if isinstance(effect, Wrote):
+                key = Key(effect.entity_name, effect.entity_id)
+                stored = Stored(bytes(effect.value), version, commit.number)
+                self.table.put(key, stored)
+                self._dirty[key] = stored
+            elif isinstance(effect, Removed):
+                key = Key(effect.entity_name, effect.entity_id)
+                self.table.delete(key)
+                self._dirty[key] = None
+            else:
+                stream = self.streams.setdefault(effect.stream, Stream())
+                stream.tail.append((bytes(effect.value), version))
+
+    def _refused(self, batch: Sequence[Pending], error: Exception) -> None:
+        assert isinstance(error, StoreFull)
+        self.full = error
+        for pending in self._staging.clear():
+            pending.fail(lambda: StoreFull(str(error), **error.facts))
+        self._staged = self.head
+        self._writer.resume()
+        self._wake()
+
+    def _failed(self, batch: Sequence[Pending], error: Exception) -> None:
+        self._failure = self._failure or error
+        written = set(map(id, batch))
+        for pending in self._staging.clear():
+            unknown = id(pending) in written
+            pending.fail(lambda unknown=unknown: self._unavailable(unknown=unknown))  # type: ignore[misc]
+
+    def _unavailable(self, *, unknown: bool) -> Unavailable:
+        cause = self._failure
+        reason = explain(cause, self._root) if isinstance(cause, OSError) else cause
+        error = Unavailable(
+            f"the store has failed and must be opened anew: {reason}", unknown=unknown, path=self._root
+        )
+        error.__cause__ = cause.__cause__ if isinstance(cause, StoreError) and cause.__cause__ else cause
+        return error
+
+    def _remember(self, recent: dict[CommitId, int]) -> None:
+        wall, now = self._clock.now(), self._clock.monotonic()
+        for commit_id, at in sorted(recent.items(), key=lambda item: item[1]):
+            age = max(0, wall - at) / 1000
+            if age <= REMEMBERED_SECONDS:
+                self._recent.add(commit_id, now - age)

@@ -1,0 +1,46 @@
+"""One writing process a namespace: a lock that the kernel frees when its holder dies, however it dies."""
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.errors import StoreInUse
+from holdfast.store.backends.file.disk import Disk
+from holdfast.system import Clock
+
+__all__ = ("Holder", "acquire")
+
+_SIZE = 512
+
+
+class Holder(Struct, frozen=True):
+    """Who has the store open for writing, and since when (milliseconds of wall time)."""
+
+    pid: int
+    host: str
+    since: int
+
+
+def acquire(disk: Disk, path: str, clock: Clock) -> int:
+    """Take the lock and write down who has it; closing the returned file lets go of it.
+
+    Raises StoreInUse with the holder's `pid`, `host` and `since`, also within one process.
+    """
+    fd = disk.lock(path)
+    if fd is None:
+        raise _in_use(disk, path)
+    pid, host = disk.process()
+    text = msgspec.json.encode(Holder(pid, host, clock.now()))
+    disk.write(fd, text.ljust(_SIZE), 0)
+    return fd
+
+
+def _in_use(disk: Disk, path: str) -> StoreInUse:
+    try:
+        holder = msgspec.json.decode(disk.read(path).strip(), type=Holder)
+    except msgspec.DecodeError:  # the holder has the lock and has not written its name yet
+        holder = Holder(0, "?", 0)
+    message = (
+        f"the store of {path} is open in process {holder.pid} on {holder.host}; stop that one, "
+        "or open this one with ?mode=ro"
+    )
+    return StoreInUse(message, pid=holder.pid, host=holder.host, since=holder.since, path=path)

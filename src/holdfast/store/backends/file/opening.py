@@ -1,0 +1,145 @@
+"""Opening a namespace for writing: lock, replay, copy into a new segment, and only then answer.
+
+What was read back after a crash may sit in the page cache of a flush that failed, and never have reached the
+disk. So everything that no checkpoint covers is written again, to a new segment, before anyone relies on it.
+"""
+
+from msgspec import Struct, structs
+
+from holdfast import points
+from holdfast.store.backends.file.checkpoint import Checkpointer
+from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.faults import NO_ROOM, explained
+from holdfast.store.backends.file.findings import Finding, corrupt_store
+from holdfast.store.backends.file.journal import Journal
+from holdfast.store.backends.file.layout import Layout, flush_folders, make_folders
+from holdfast.store.backends.file.lock import acquire
+from holdfast.store.backends.file.manifest import Manifest, read_manifest, write_manifest
+from holdfast.store.backends.file.recovery import Loaded, load
+from holdfast.store.backends.file.replay import Torn, replay
+from holdfast.store.backends.file.segments import Spare, listed
+from holdfast.system import Clock, Ids
+
+__all__ = ("Opening", "open_namespace", "set_aside")
+
+
+class Opening(Struct):
+    """An open namespace: its lock, what was found in it, and where new commits go."""
+
+    lock: int
+    loaded: Loaded
+    journal: Journal
+    spare: Spare
+    checkpointer: Checkpointer
+    full: bool
+
+
+def open_namespace(
+    disk: Disk, layout: Layout, namespace: str, *, clock: Clock, ids: Ids, segment_bytes: int
+) -> Opening:
+    """Lock and recover a namespace, making it if it is not there.
+
+    Raises StoreInUse, Corrupt, FromTheFuture, StoreFull or Unavailable, and then lets go of the lock.
+    """
+    with explained(layout.root):
+        make_folders(disk, layout)
+        lock = acquire(disk, layout.lock, clock)
+        try:
+            points.reached("open.locked")
+            return _recover(disk, layout, namespace, lock, ids=ids, segment_bytes=segment_bytes)
+        except BaseException:
+            disk.close(lock)
+            raise
+
+
+def _recover(
+    disk: Disk, layout: Layout, namespace: str, lock: int, *, ids: Ids, segment_bytes: int
+) -> Opening:
+    _sweep(disk, layout)
+    manifest = _manifest(disk, layout, namespace, ids)
+    replayed = replay(disk, layout, manifest)
+    loaded = load(disk, layout, manifest, replayed)
+    points.reached("open.replayed")
+    _keep_unreadable(disk, layout, loaded)
+    spare = Spare(disk, layout, ids, segment_bytes)
+    spare.adopt()
+    journal = Journal(disk, layout, ids, spare)
+    following = max(replayed.last_segment, manifest.segment - 1) + 1
+    journal.start(following, replayed.sequence, manifest.head, replayed.commits)
+    points.reached("open.segment-copied")
+    for index in listed(disk, layout):
+        if index < following:  # superseded: the new segment is whole, durable and has its name
+            disk.remove(layout.segment(index))
+    manifest = structs.replace(manifest, segment=following, clean=False)
+    full = not _switch(disk, layout, ids, manifest)
+    points.reached("open.switched")
+    checkpointer = Checkpointer(disk, layout, ids, loaded.places, manifest)
+    return Opening(lock, loaded, journal, spare, checkpointer, full)
+
+
+def _manifest(disk: Disk, layout: Layout, namespace: str, ids: Ids) -> Manifest:
+    """Return the manifest; in a new namespace, write the first one, which makes it one."""
+    manifest = read_manifest(disk, layout)
+    if manifest is None:
+        if listed(disk, layout) or disk.folder(layout.streams):
+            raise corrupt_store(layout.manifest, "is missing, and there are a journal or streams")
+        flush_folders(disk, layout)
+        manifest = Manifest(namespace)
+        write_manifest(disk, ids, layout, manifest)
+    if manifest.namespace != namespace:
+        raise corrupt_store(layout.manifest, f"is of the namespace {manifest.namespace!r}, not {namespace!r}")
+    return manifest
+
+
+def _switch(disk: Disk, layout: Layout, ids: Ids, manifest: Manifest) -> bool:
+    """Say in the manifest that the new segment is needed; False where the full disk has no room for that.
+
+    The new segment counts without it, as a base segment. It is only its loss that would go unnoticed.
+    """
+    try:
+        write_manifest(disk, ids, layout, manifest)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return False
+    return True
+
+
+def _sweep(disk: Disk, layout: Layout) -> None:
+    """Remove the temporary files of runs that were killed; the lock says that nobody else is writing them."""
+    folders = [name for name, is_folder in disk.folder(layout.root) if is_folder and not name.startswith(".")]
+    for folder in (layout.own, *(f"{layout.root}/{name}" for name in folders)):
+        for name, is_folder in disk.folder(folder):
+            if not is_folder and name.startswith(".") and name.endswith(".tmp"):
+                disk.remove(f"{folder}/{name}")
+
+
+def _keep_unreadable(disk: Disk, layout: Layout, loaded: Loaded) -> None:
+    """Keep what cannot be read, before anything takes its place."""
+    if loaded.replay.torn is not None:
+        loaded.findings.append(_keep_torn(disk, layout, loaded.replay.torn))
+    for path in loaded.aside:
+        set_aside(disk, layout, path)
+
+
+def _keep_torn(disk: Disk, layout: Layout, torn: Torn) -> Finding:
+    path = f"{layout.quarantine}/{torn.segment:016d}-{torn.offset}.torn"
+    if disk.stamp(path) is None:
+        fd = disk.create(path)
+        try:
+            disk.write(fd, torn.data, 0)
+        finally:
+            disk.close(fd)
+    reason = f"ends in a batch of {len(torn.data)} bytes that is not whole, and was never acknowledged"
+    return Finding("torn", path, f"{layout.segment(torn.segment)} {reason}")
+
+
+def set_aside(disk: Disk, layout: Layout, path: str) -> str:
+    """Move a file to the quarantine under a name that says where it was, and return its path there."""
+    base = path.removeprefix(f"{layout.root}/").replace("/", "--")
+    number = 1
+    while disk.stamp(f"{layout.quarantine}/{base}.{number}") is not None:
+        number += 1
+    target = f"{layout.quarantine}/{base}.{number}"
+    disk.rename(path, target)
+    return target

@@ -1,0 +1,126 @@
+"""Streams on disk: JSON lines in files of about a megabyte, appended to by checkpoints and never rewritten.
+
+Events since the last checkpoint are in the journal and in memory; older ones only here. A manifest says how
+many bytes of which file count, and their checksum; what follows them was left by a checkpoint that a crash cut
+off, and is overwritten.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from holdfast import points
+from holdfast.errors import Corrupt
+from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.manifest import Chunk
+from holdfast.store.base import Version
+
+__all__ = ("CHUNK_BYTES", "Stream", "Tail", "append", "chunk_path", "read_chunk")
+
+CHUNK_BYTES: Final = 1 << 20
+
+Tail = tuple[bytes, Version]
+"""An event that no checkpoint covers yet: its value and the commit that wrote it."""
+
+
+class Line(Struct, frozen=True):
+    """An event as it is stored."""
+
+    number: int
+    version: Version
+    value: Raw
+
+
+_decoder: Final = msgspec.json.Decoder(Line)
+
+
+class Stream:
+    """Where the events of a stream are: in `chunks` on disk, then in the `tail` in memory."""
+
+    __slots__ = ("chunks", "tail")
+
+    def __init__(self, chunks: Sequence[Chunk] = ()) -> None:
+        self.chunks: tuple[Chunk, ...] = tuple(chunks)
+        self.tail: list[Tail] = []
+
+    @property
+    def covered(self) -> int:
+        """How many events are on disk."""
+        return self.chunks[-1].first + self.chunks[-1].count - 1 if self.chunks else 0
+
+    @property
+    def count(self) -> int:
+        """How many events there are: the number of the newest."""
+        return self.covered + len(self.tail)
+
+
+def chunk_path(folder: str, chunk: Chunk) -> str:
+    """Return the path of a chunk's file."""
+    return f"{folder}/{chunk.first:016d}.jsonl"
+
+
+def append(disk: Disk, folder: str, chunks: Sequence[Chunk], tail: Sequence[Tail]) -> list[Chunk]:
+    """Write `tail` behind `chunks` and return the chunks as they are then; not durable, nothing of it counts
+    until a manifest says so.
+    """
+    result = list(chunks)
+    disk.make_folder(folder)
+    number = result[-1].first + result[-1].count if result else 1
+    for lines in _pieces(number, tail):
+        last = result[-1] if result else None
+        if last is None or last.length >= CHUNK_BYTES or not _reaches(disk, folder, last):
+            last = Chunk(number, 0, 0, 0)
+            result.append(last)
+        result[-1] = _extend(disk, folder, last, lines)
+        number += len(lines)
+    points.reached("streams.appended")
+    return result
+
+
+def _pieces(number: int, tail: Sequence[Tail]) -> list[list[bytes]]:
+    pieces: list[list[bytes]] = []
+    size = CHUNK_BYTES
+    for index, (value, version) in enumerate(tail, number):
+        line = msgspec.json.encode(Line(index, version, Raw(value))) + b"\n"
+        if size >= CHUNK_BYTES:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(line)
+        size += len(line)
+    return pieces
+
+
+def _reaches(disk: Disk, folder: str, chunk: Chunk) -> bool:
+    """Whether a chunk's file still has all its bytes; one that was cut short is left as it is."""
+    stamp = disk.stamp(chunk_path(folder, chunk))
+    return stamp is not None and stamp[2] >= chunk.length
+
+
+def _extend(disk: Disk, folder: str, chunk: Chunk, lines: Sequence[bytes]) -> Chunk:
+    path = chunk_path(folder, chunk)
+    data = b"".join(lines)
+    fd = disk.create(path) if disk.stamp(path) is None else disk.open(path, write=True)
+    try:
+        if disk.size(fd) > chunk.length:  # the rest of a checkpoint that did not get to its manifest
+            disk.truncate(fd, chunk.length)
+        disk.write(fd, data, chunk.length)
+    finally:
+        disk.close(fd)
+    checksum = zlib.crc32(data, chunk.checksum)
+    return Chunk(chunk.first, chunk.count + len(lines), chunk.length + len(data), checksum)
+
+
+def read_chunk(disk: Disk, folder: str, chunk: Chunk, stream: str) -> list[Line]:
+    """Return the events of a chunk; raises Corrupt unless every byte is as the manifest says."""
+    path = chunk_path(folder, chunk)
+    reason = "is missing"
+    if disk.stamp(path) is not None:
+        data = disk.read(path)[: chunk.length]
+        if len(data) == chunk.length and zlib.crc32(data) == chunk.checksum:
+            return list(_decoder.decode_lines(data))
+        reason = "is cut short" if len(data) < chunk.length else "has another content than its checksum says"
+    message = f"stream {stream!r} cannot be trusted: {path} {reason}; run `holdfast store repair`"
+    raise Corrupt(message, key=None, stream=stream, reason=reason, path=path)
