@@ -21,14 +21,15 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src"
 
 # What a room may import of Holdfast besides itself. BASE is for everyone above the store.
-BASE = {"errors", "points", "system", "trading"}
+BASE = {"documents", "errors", "points", "system", "trading"}
 ENGINE = BASE | {"store", "persist", "market", "broker", "runtime"}
 MAY_IMPORT = {
     "errors": set[str](),
     "points": set[str](),
     "system": {"errors"},
-    "trading": {"errors"},
-    "store": {"errors", "points", "system"},
+    "documents": set[str](),
+    "trading": {"documents", "errors"},
+    "store": {"documents", "errors", "points", "system"},
     "persist": BASE | {"store"},
     "market": BASE | {"store"},
     "broker": BASE | {"store"},

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from holdfast.documents import document_of
 from holdfast.trading.order import Fill
 from holdfast.trading.signal import CloseReason, Side
 
@@ -184,7 +185,7 @@ LIFECYCLE: Final = (Decided, Scheduled, Opening, Opened, Closing, Closed, Cancel
 
 def to_document(event: Happening) -> Any:
     """Return the event as stored: a JSON document with its `type`, without its number."""
-    document = msgspec.to_builtins(event)
+    document = document_of(event)
     document.pop("number", None)
     return document
 

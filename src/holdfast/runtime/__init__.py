@@ -1,0 +1,1 @@
+"""Runs: the desk, backtests and live runs."""

@@ -1,0 +1,205 @@
+"""The backtest: the turns and the stepping function of a live run, over candles that have happened already.
+
+Orders are filled at once by the fill model (`trading.fills`), the one that the paper broker and the simulated
+exchange use; nothing is stored. A paced live run over the same candles makes the same trades.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from holdfast.market.candles import View
+from holdfast.market.protocol import Market
+from holdfast.market.series import Series
+from holdfast.market.tape import Tape
+from holdfast.runtime.book import Book, Draft, Run
+from holdfast.runtime.calls import DirectCaller
+from holdfast.runtime.result import BacktestResult, statistics, trades_of
+from holdfast.runtime.spec import StrategySpec
+from holdfast.runtime.turn import Turn, admit_proposal, settle_risk
+from holdfast.trading.candle import MINUTE, Candle
+from holdfast.trading.events import LIFECYCLE, Happening, StrategyFailed
+from holdfast.trading.fills import execute, rest
+from holdfast.trading.inputs import Origin, Outcome
+from holdfast.trading.order import Order, OrderState
+from holdfast.trading.risk import Positions, RiskProfile
+from holdfast.trading.signal import Intent, SignalRow
+
+__all__ = ("Progress", "simulate")
+
+Progress = Callable[[int, int], None]
+REPORT_EVERY = 1_000
+
+
+class _Seat:
+    """One (strategy, symbol) of a backtest."""
+
+    def __init__(self, spec: StrategySpec, origin: Origin, view: View, market: Market) -> None:
+        self.spec = spec
+        self.origin = origin
+        self.view = view
+        self.market = market
+        self.turn = Turn(spec, view, DirectCaller())
+        self.book = Book(run=Run(cursor=0))
+
+    def idle(self, at: int) -> bool:
+        """Whether nothing can happen at `at`: no signal, and nobody to ask."""
+        run = self.book.run
+        asked = self.spec.decide is None or run.asked == at - at % self.spec.interval
+        return self.book.row is None and (asked or self.turn.hung)
+
+
+async def simulate(
+    wanted: Sequence[tuple[StrategySpec, str]],
+    series: Mapping[str, Series],
+    *,
+    exchange: str,
+    namespace: str = "default",
+    profiles: Mapping[str, RiskProfile] | None = None,
+    markets: Mapping[str, Market] | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Run strategies over recorded one-minute candles from `start` to `end` (market time, ms).
+
+    Earlier candles of the series are history that strategies can look back at. The symbols run minute by
+    minute together, so that risk profiles see what they would see live.
+    """
+    tape = Tape({symbol: series[symbol] for _, symbol in wanted}, start=start)
+    end = min(tape.end, end) if end is not None else tape.end
+    seats = [
+        _seat(spec, symbol, series[symbol], tape.start, exchange, namespace, markets or {})
+        for spec, symbol in sorted(wanted, key=lambda one: (one[1], one[0].name))
+    ]
+    risks = {name: Positions() for name in profiles or {}}
+    events: list[Happening] = []
+    total = max(end - tape.start, 0) // MINUTE
+    for minute in range(total):
+        await _minute(seats, tape.start + (minute + 1) * MINUTE, profiles or {}, risks, events)
+        if progress is not None and minute % REPORT_EVERY == 0:
+            progress(minute, total)
+    if progress is not None:
+        progress(total, total)
+    return _result(tape.start, end, total, events, seats)
+
+
+def _seat(
+    spec: StrategySpec,
+    symbol: str,
+    series: Series,
+    start: int,
+    exchange: str,
+    namespace: str,
+    markets: Mapping[str, Market],
+) -> _Seat:
+    view = View(series, end=(start - int(series.at[0])) // MINUTE)
+    origin = Origin(namespace, spec.name, symbol, exchange, spec.risk)
+    return _Seat(spec, origin, view, markets.get(symbol, Market(symbol=symbol)))
+
+
+async def _minute(
+    seats: Sequence[_Seat],
+    at: int,
+    profiles: Mapping[str, RiskProfile],
+    risks: dict[str, Positions],
+    events: list[Happening],
+) -> None:
+    drafts = []
+    for seat in seats:
+        candle = seat.view.advance()
+        if not seat.idle(at):
+            drafts.append((seat, await _drafted(seat, candle, at)))
+    _admit(drafts, profiles, risks)
+    for seat, draft in drafts:
+        _carry_out(seat, draft)
+        _release(seat, draft, risks)
+        seat.book = draft.book
+        events.extend(draft.events)
+
+
+async def _drafted(seat: _Seat, candle: Candle, at: int) -> Draft:
+    draft = Draft(origin=seat.origin, rules=seat.spec.rules, book=seat.book, wall=at)
+    await seat.turn.take(draft, candle, at, observed=list(_rested(seat, candle)))
+    return draft
+
+
+def _admit(
+    drafts: Sequence[tuple[_Seat, Draft]], profiles: Mapping[str, RiskProfile], risks: dict[str, Positions]
+) -> None:
+    for seat, draft in drafts:
+        _release(seat, draft, risks)
+    for seat, draft in drafts:
+        risk = seat.origin.risk
+        if risk is None:
+            admit_proposal(draft, seat.market, None, Positions())
+        else:
+            risks[risk] = admit_proposal(draft, seat.market, profiles[risk], risks[risk])
+
+
+def _release(seat: _Seat, draft: Draft, risks: dict[str, Positions]) -> None:
+    if seat.origin.risk is not None:
+        # A signal may be decided and refused by its fill in one minute: its place goes back all the same.
+        had = seat.book.row is not None or draft.proposal is None
+        risks[seat.origin.risk] = settle_risk(draft, had, risks[seat.origin.risk])
+
+
+# ---------------------------------------------------------------- what an exchange would do
+
+
+def _rested(seat: _Seat, candle: Candle) -> Iterator[OrderState]:
+    row = seat.book.row
+    if row is not None and row.entry.status == "open":
+        filled = rest(seat.spec.rules.fill_model, _entry_order(row), candle)
+        if filled is not None:
+            yield filled
+
+
+def _entry_order(row: SignalRow) -> Order:
+    entry = row.entry
+    return Order(
+        client_id=entry.client_id,
+        symbol=entry.symbol,
+        side=entry.side,
+        type=entry.type,
+        quantity=entry.quantity,
+        price=entry.price,
+        stop_loss=row.stop_loss,
+    )
+
+
+def _carry_out(seat: _Seat, draft: Draft) -> None:
+    candle = seat.view.last
+    while draft.book.row is not None and (intent := draft.book.row.intent) is not None:
+        order = _effect(seat, draft.book.row, intent, candle, draft)
+        draft.feed(Outcome(order=order, at=intent.at))
+
+
+def _effect(seat: _Seat, row: SignalRow, intent: Intent, candle: Candle, draft: Draft) -> OrderState:
+    if intent.order is not None:
+        return execute(seat.spec.rules.fill_model, intent.order, candle, draft.price, intent.at)
+    entry = row.entry
+    return OrderState(
+        client_id=entry.client_id,
+        symbol=entry.symbol,
+        side=entry.side,
+        type=entry.type,
+        quantity=entry.quantity,
+        status="cancelled",
+        price=entry.price,
+        fills=entry.fills,
+    )
+
+
+def _result(
+    start: int, end: int, candles: int, events: Sequence[Happening], seats: Sequence[_Seat]
+) -> BacktestResult:
+    trades = trades_of(events)
+    return BacktestResult(
+        start=start,
+        end=end,
+        candles=candles,
+        events=tuple(event for event in events if isinstance(event, LIFECYCLE)),
+        trades=trades,
+        statistics=statistics(trades),
+        open=tuple(seat.book.row for seat in seats if seat.book.row is not None),
+        failures=tuple(event for event in events if isinstance(event, StrategyFailed)),
+    )

@@ -1,0 +1,91 @@
+"""Calling a user's code: directly in a backtest, guarded in a live run.
+
+A guarded call has a time limit. A sync function runs on a daemon thread of its own, because a thread that hangs
+cannot be stopped and must keep neither the loop nor the process from going on.
+"""
+
+import asyncio
+import inspect
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+__all__ = ("Caller", "DirectCaller", "GuardedCaller", "Hung")
+
+UserFunction = Callable[[Any], Any]
+
+
+class Hung(Exception):
+    """A user's function did not return in time; it is not called again in this process."""
+
+
+class Caller(Protocol):
+    """How a strategy's functions are called."""
+
+    async def __call__(self, function: UserFunction, argument: Any, *, timeout: float) -> Any:
+        """Return what the function (sync or async) returns; raises what it raises, or Hung."""
+
+
+class DirectCaller:
+    """Calls at once, on this thread, for as long as it takes."""
+
+    async def __call__(self, function: UserFunction, argument: Any, *, timeout: float) -> Any:
+        """Return what the function returns, awaited where it is async."""
+        del timeout
+        result = function(argument)
+        return await result if inspect.isawaitable(result) else result
+
+
+class GuardedCaller:
+    """Calls async functions on the loop and sync ones on a daemon thread, both within a time limit."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[Any] | None = None
+
+    async def __call__(self, function: UserFunction, argument: Any, *, timeout: float) -> Any:
+        """Return what the function returns; raises Hung after `timeout` seconds."""
+        call = function(argument) if inspect.iscoroutinefunction(function) else self._on_thread(function, argument)
+        try:
+            return await asyncio.wait_for(call, timeout)
+        except TimeoutError as error:
+            self._jobs = None  # the thread may never come back: the next call gets a new one
+            raise Hung(f"no answer in {timeout} s") from error
+
+    def close(self) -> None:
+        """Let the thread end after what it is doing."""
+        if self._jobs is not None:
+            self._jobs.put(None)
+            self._jobs = None
+
+    async def _on_thread(self, function: UserFunction, argument: Any) -> Any:
+        if self._jobs is None:
+            self._jobs = queue.SimpleQueue()
+            threading.Thread(target=_serve, args=(self._jobs,), name="holdfast-strategy", daemon=True).start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+        self._jobs.put((loop, answer, function, argument))
+        result = await answer
+        return await result if inspect.isawaitable(result) else result
+
+
+def _serve(jobs: "queue.SimpleQueue[Any]") -> None:
+    while (job := jobs.get()) is not None:
+        loop, answer, function, argument = job
+        try:
+            result, error = function(argument), None
+        except BaseException as raised:  # noqa: BLE001  # whatever it is, it belongs to the caller
+            result, error = None, raised
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, answer, result, error)
+
+
+def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
+    if answer.done():  # the caller has given up on it
+        return
+    if error is None:
+        answer.set_result(result)
+    elif isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
+        answer.set_exception(RuntimeError(f"the strategy raised {error!r}"))
+    else:
+        answer.set_exception(error)

@@ -1,0 +1,122 @@
+"""The ledger: reads the books of a run's seats, and commits drafts, so that memory never runs ahead of the store."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from holdfast import points
+from holdfast.errors import NotOpen, Unavailable
+from holdfast.persist.schemas import RISK
+from holdfast.runtime.book import Draft
+from holdfast.runtime.live.seat import Seat, documents
+from holdfast.store import ABSENT, Append, Change, Check, Key, Put, Store
+from holdfast.store.base import Expect
+from holdfast.system import Clock, Ids
+from holdfast.trading.events import LIFECYCLE, Happening, to_document
+from holdfast.trading.risk import Positions
+
+__all__ = ("Ledger",)
+
+ATTEMPTS: Final = 8
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 10.0
+
+Emit = Callable[[Sequence[Happening]], None]
+
+
+class Ledger:
+    """The one place of a run that reads and commits. `risks` are the profiles' positions as committed."""
+
+    def __init__(
+        self, store: Store, *, clock: Clock, ids: Ids, emit: Emit, trouble: Callable[[Exception], None]
+    ) -> None:
+        self.store = store
+        self.risks: dict[str, Positions] = {}
+        self._risk_expects: dict[str, Expect] = {}
+        self._clock = clock
+        self._ids = ids
+        self._emit = emit
+        self._trouble = trouble
+
+    async def load(self, seats: Iterable[Seat]) -> None:
+        """Make the seats, and the risk profiles they use, what the store holds now, as one snapshot."""
+        seats = list(seats)
+        profiles = sorted({seat.origin.risk for seat in seats if seat.origin.risk})
+        keys = [key for seat in seats for key in seat.keys()]
+        records = await self.store.get(*keys, *(_risk_key(profile) for profile in profiles))
+        for i, seat in enumerate(seats):
+            seat.take(records[4 * i : 4 * i + 4])
+        for profile, record in zip(profiles, records[4 * len(seats) :], strict=True):
+            self._risk_expects[profile] = ABSENT if record is None else record.version
+            self.risks[profile] = RISK.from_document(record.value) if record else Positions()
+
+    async def commit(
+        self, drafts: Sequence[tuple[Seat, Draft]], risks: dict[str, Positions] | None = None, *, vital: bool = False
+    ) -> None:
+        """Commit drafts (and risk positions) as one, then let memory and listeners have them.
+
+        Everything a draft was made from is expected to be as it was: raises Conflict where it is not, and nothing
+        has changed. An unknown outcome is settled by repeating the commit under its id. Raises StoreFull, and
+        Unavailable after bounded attempts.
+        """
+        changed = {name: after for name, after in (risks or {}).items() if after != self.risks[name]}
+        changes = [change for seat, draft in drafts for change in self._changes(seat, draft)]
+        changes += self._risk_changes(drafts, changed)
+        version = await self._settled(changes, self._ids(), vital=vital)
+        for seat, draft in drafts:
+            _adopt(seat, draft, version)
+        for name, after in changed.items():
+            self.risks[name], self._risk_expects[name] = after, version
+        self._emit([event for _, draft in drafts for event in draft.events])
+
+    async def _settled(self, changes: Sequence[Change], commit_id: str, *, vital: bool) -> str:
+        pause = FIRST_PAUSE
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self.store.commit(changes, commit_id=commit_id, vital=vital)
+            except (Unavailable, NotOpen) as error:
+                self._trouble(error)
+                if attempt == ATTEMPTS - 1:
+                    raise
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            await self._reopen()
+        raise AssertionError("unreachable")
+
+    async def _reopen(self) -> None:
+        # A store that failed (a flush, a lost disk) recovers by opening anew: never by trying the same file again.
+        points.reached("live.store-reopening")
+        await self.store.close()
+        try:
+            await self.store.open()
+        except Unavailable as error:  # the next attempt says so again, and the last one raises
+            self._trouble(error)
+
+    def _changes(self, seat: Seat, draft: Draft) -> Iterable[Change]:
+        before, after = documents(seat.book), documents(draft.book)
+        for key, old, new in zip(seat.keys(), before, after, strict=True):
+            expect = seat.expects[key]
+            yield Check(key, expect) if old == new else Put(key, new, expect)
+        history, system = seat.streams()
+        for event in draft.events:
+            yield Append(history if isinstance(event, LIFECYCLE) else system, to_document(event))
+
+    def _risk_changes(
+        self, drafts: Sequence[tuple[Seat, Draft]], changed: dict[str, Positions]
+    ) -> Iterable[Change]:
+        # A profile that any of these signals was judged by is an input of the decision, changed or not.
+        judged = {seat.origin.risk for seat, draft in drafts if seat.origin.risk and draft.book.row is not seat.row}
+        for name in sorted(judged | set(changed)):
+            key, expect = _risk_key(name), self._risk_expects[name]
+            yield Put(key, RISK.to_document(changed[name]), expect) if name in changed else Check(key, expect)
+
+
+def _risk_key(profile: str) -> Key:
+    return Key(f"risk.{profile}", "positions")
+
+
+def _adopt(seat: Seat, draft: Draft, version: str) -> None:
+    before, after = documents(seat.book), documents(draft.book)
+    for key, old, new in zip(seat.keys(), before, after, strict=True):
+        if old != new:
+            seat.expects[key] = version
+    seat.book = draft.book

@@ -1,0 +1,180 @@
+"""One turn: what one candle means for one (strategy, symbol), in the order that backtest and live share.
+
+    exchange's word -> levels and time limit -> manage -> ask the strategy
+    then, over all symbols in order: size, risk, admit
+
+A turn makes a draft and touches nothing else: the caller commits it, or drops it.
+"""
+
+import logging
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from holdfast.errors import InvalidSignal, InvalidValue
+from holdfast.runtime.book import Draft
+from holdfast.runtime.calls import Caller, Hung
+from holdfast.runtime.context import Context
+from holdfast.runtime.spec import StrategySpec
+from holdfast.store.codec import encode
+from holdfast.trading.candle import Candle
+from holdfast.trading.events import StrategyFailed
+from holdfast.trading.fills import VWAP_CANDLES, current_price
+from holdfast.trading.ids import signal_id
+from holdfast.trading.inputs import Decide, Outcome, Request, Tick
+from holdfast.trading.order import OrderState
+from holdfast.trading.risk import Position, Positions, RiskProfile, admit, release
+from holdfast.trading.rules import size, validate
+from holdfast.trading.signal import Cancel, Close, Signal
+
+if TYPE_CHECKING:
+    from holdfast.market.candles import View, Window
+    from holdfast.market.protocol import Market
+
+__all__ = ("Turn", "admit_proposal", "settle_risk")
+
+
+class Turn:
+    """The turns of one (strategy, symbol): its spec, its candles, and how its functions are called."""
+
+    def __init__(self, spec: StrategySpec, candles: "Window | View", caller: Caller) -> None:
+        self.spec = spec
+        self.candles = candles
+        self._call = caller
+        self._log = logging.getLogger(f"holdfast.strategy.{spec.name}")
+        self.hung = False
+
+    async def take(
+        self,
+        draft: Draft,
+        candle: Candle,
+        at: int,
+        *,
+        observed: Sequence[OrderState] = (),
+        late: bool = False,
+        ask: bool = True,
+    ) -> None:
+        """Feed one closed candle into a draft; `observed` are orders as the exchange knows them now.
+
+        A `late` candle is one that the market has already left behind: nothing is asked, no level is filled.
+        Without `ask` no new signal is wanted now; the interval counts as not asked.
+        """
+        price = current_price(self.spec.rules.fill_model, self.candles.recent(VWAP_CANDLES))
+        had = draft.book.row
+        for order in observed:
+            draft.feed(Outcome(order=order, at=at))
+        if draft.book.row is not None:
+            draft.feed(Tick(candle=candle, at=at, price=price, late=late))
+        draft.price, draft.at = price, at
+        if not late and self.spec.manage is not None:
+            await self._manage(draft)
+        if had is None and ask:
+            await self._ask(draft, late=late)
+        draft.run(cursor=at)
+
+    async def _manage(self, draft: Draft) -> None:
+        row = draft.book.row
+        if row is None or row.intent is not None or row.status not in ("scheduled", "open") or self.hung:
+            return
+        answer = await self._answer(draft, self.spec.manage, Close | Cancel)
+        if answer is not None:
+            draft.feed(Request(kind="close" if isinstance(answer, Close) else "cancel", at=draft.at))
+
+    async def _ask(self, draft: Draft, *, late: bool) -> None:
+        run, bucket = draft.book.run, draft.at - draft.at % self.spec.interval
+        if self.spec.decide is None or run.stopped or run.asked == bucket or self.hung:
+            return
+        draft.run(asked=bucket)
+        if late:
+            draft.skipped += 1
+            return
+        signal = await self._answer(draft, self.spec.decide, Signal)
+        if signal is None:
+            return
+        try:
+            validate(signal, draft.price, self.spec.rules)
+        except InvalidSignal as error:
+            draft.tell(StrategyFailed, error=f"its signal was refused: {error}")
+        else:
+            draft.proposal = signal
+
+    async def _answer(self, draft: Draft, function: Any, wanted: Any) -> Any:
+        """Call the user's code with a context; on any failure tell so, and leave its state as it was."""
+        context = self._context(draft)
+        try:
+            answer = await self._call(function, context, timeout=self.spec.timeout)
+            if answer is not None and not isinstance(answer, wanted):
+                raise TypeError(f"it answered {answer!r}, which is no {getattr(wanted, '__name__', wanted)}")
+            encode(context.state)  # what cannot be stored is refused here, before it becomes a commit
+        except Hung as error:
+            self.hung = True
+            draft.tell(StrategyFailed, error=f"it hangs, and is not asked again: {error}")
+        except InvalidValue as error:
+            draft.tell(StrategyFailed, error=f"its state cannot be stored: {error}")
+        except Exception as error:  # noqa: BLE001  # user code may raise anything; the event says what
+            draft.tell(StrategyFailed, error=f"{type(error).__name__}: {error}"[:500])
+        else:
+            if context.state != draft.book.state:
+                draft.state(context.state)
+            return answer
+        return None
+
+    def _context(self, draft: Draft) -> Context:
+        return Context(
+            symbol=draft.origin.symbol,
+            now=draft.at,
+            price=draft.price,
+            state=deepcopy(draft.book.state),
+            signal=draft.book.row,
+            candles=self.candles,
+            history=self.spec.history,
+            log=self._log,
+        )
+
+
+def admit_proposal(draft: Draft, market: "Market", profile: RiskProfile | None, positions: Positions) -> Positions:
+    """Size a draft's proposal, ask its risk profile, and decide it; return the profile's positions after that."""
+    signal, draft.proposal = draft.proposal, None
+    if signal is None:
+        return positions
+    try:
+        quantity = size(
+            signal,
+            draft.price,
+            draft.rules,
+            quantity_step=market.quantity_step,
+            min_quantity=market.min_quantity,
+            min_cost=market.min_cost,
+        )
+    except InvalidSignal as error:
+        draft.tell(StrategyFailed, error=f"its signal was refused: {error}")
+        return positions
+    decide = Decide(origin=draft.origin, signal=signal, at=draft.at, price=draft.price, quantity=quantity)
+    if profile is None:
+        draft.feed(decide)
+        return positions
+    after, refusal = admit(profile, positions, _place(decide))
+    draft.feed(replace(decide, refusal=refusal))
+    return after
+
+
+def _place(decide: Decide) -> Position:
+    origin, signal = decide.origin, decide.signal
+    return Position(
+        strategy=origin.strategy,
+        symbol=origin.symbol,
+        side=signal.side,
+        cost=decide.quantity * (signal.entry_price or decide.price),
+        quantity=decide.quantity,
+        since=decide.at,
+        signal_id=signal_id(origin.namespace, origin.strategy, origin.symbol, decide.at),
+    )
+
+
+def settle_risk(draft: Draft, before: bool, positions: Positions) -> Positions:
+    """Release a reservation once its signal is over: `before` says whether there was one before the step."""
+    if before and draft.book.row is None:
+        return release(positions, draft.origin.strategy, draft.origin.symbol)
+    return positions
