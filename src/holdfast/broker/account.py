@@ -73,7 +73,8 @@ class Account:
         if self._taken(order):
             raise Rejected(f"an order {order.client_id} is there already", reason="duplicate")
         _check(order)
-        order = self._reduced(order)
+        if order.reduce_only:
+            order = replace(order, quantity=min(order.quantity, self._room(order)))
         number = len(self.entries) + 1
         told = execute(self.model, order, now.candle, now.price, now.at)
         entry = Entry(
@@ -123,24 +124,27 @@ class Account:
             return bool(numbers)
         return self.dedupe == "open" and any(number in self._open for number in numbers)
 
-    def _reduced(self, order: Order) -> Order:
-        if not order.reduce_only:
-            return order
+    def _room(self, order: Order) -> float:
         held = self.positions.get(order.symbol, 0.0)
         room = max(-held if order.side == "buy" else held, 0.0)
         if not room:
             raise Rejected(f"{order.client_id} would not reduce a position of {held}", reason="reduce-only")
-        return replace(order, quantity=min(order.quantity, room))
+        return room
 
     def _match(self, entry: Entry, candle: Candle) -> Entry | None:
         told = rest(self.model, entry.order, candle)
         if told is None:
             return None
         try:
-            order = self._reduced(entry.order)
+            after = self._still_reducing(entry) if entry.order.reduce_only else entry
         except Rejected:  # the position is gone, and with it what this order was to reduce
             return self._keep(replace(entry, state=replace(entry.state, status="cancelled")), entry)
-        return self._keep(self._filled(replace(entry, order=order), told), entry)
+        return self._keep(self._filled(after, told), entry)
+
+    def _still_reducing(self, entry: Entry) -> Entry:
+        filled = entry.state.filled
+        left = min(entry.order.quantity - filled, self._room(entry.order))
+        return replace(entry, order=replace(entry.order, quantity=filled + left))
 
     def _filled(self, entry: Entry, told: OrderState) -> Entry:
         """Return the entry with a fill at the price that the fill model told; its ids follow from the client id."""

@@ -143,7 +143,7 @@ class SimulatedBroker:
             refusal = msgspec.json.decode(answer, type=Refusal) if status == 409 else None
         except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
             raise Unknown(f"{self.name}: no answer from {self.url}{path}: {error!r}") from error
-        if refusal is None or refusal.reason == "duplicate":
+        if refusal is None or refusal.reason == "duplicate" or method != "POST":
             reason = refusal.reason if refusal else str(status)
             raise Unknown(f"{self.name}: {self.url}{path} answered {status}", reason=reason)
         raise Rejected(f"{self.name}: {refusal.message}", reason=refusal.reason)

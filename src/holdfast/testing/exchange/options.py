@@ -5,6 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 from holdfast.broker.account import Dedupe
+from holdfast.errors import InvalidOption
 from holdfast.trading.fills import FillModel
 
 __all__ = ("Options", "Seen", "Witness")
@@ -28,6 +29,10 @@ class Options(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_expiry: float | None = 5.0
     wall_offset: int = 0
     account: str = "simulated"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.speed < float("inf"):
+            raise InvalidOption(f"a market cannot run at a speed of {self.speed}")
 
 
 class Seen(Struct, kw_only=True, omit_defaults=True):

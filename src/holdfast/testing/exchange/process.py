@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import msgspec
 import numpy as np
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, InvalidOption
 from holdfast.market.candles import Series
 from holdfast.testing.exchange.faults import Fault, FaultPlan
 from holdfast.testing.exchange.options import Options, Seen, Witness
@@ -109,8 +110,12 @@ class SimulatedExchangeProcess:
     def _call(self, method: str, path: str, body: Any = None) -> bytes:
         data = None if body is None else msgspec.json.encode(body)
         request = Request(self.url + path, data=data, method=method)  # noqa: S310  # http, to ourselves
-        with urlopen(request, timeout=10) as response:  # noqa: S310
-            answer: bytes = response.read()
+        try:
+            with urlopen(request, timeout=10) as response:  # noqa: S310
+                answer: bytes = response.read()
+        except HTTPError as error:
+            with error:
+                raise InvalidOption(f"{method} {path}: {error.read().decode()}") from error
         return answer
 
     def __enter__(self) -> Self:
