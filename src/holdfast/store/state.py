@@ -5,7 +5,7 @@ two callers ever share one.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
@@ -55,6 +55,14 @@ class Table:
         del ids[bisect_left(ids, key.entity_id)]
         if not ids:
             del self._ids[key.entity_name]
+
+    def update(self, changed: Mapping[Key, Stored | None]) -> None:
+        """Set or make absent every key of `changed`."""
+        for key, stored in changed.items():
+            if stored is None:
+                self.delete(key)
+            else:
+                self.put(key, stored)
 
     def record(self, key: Key) -> Record | None:
         """Return the record of `key` with a value of the caller's own, None where it is absent."""

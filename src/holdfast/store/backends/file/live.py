@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from holdfast.errors import NotOpen, StoreError, StoreFull, Unavailable
+from holdfast.store.backends.file.applying import apply
 from holdfast.store.backends.file.checkpoint import Snapshot
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.entries import Committed, encode_entry
@@ -15,13 +16,10 @@ from holdfast.store.backends.file.faults import explain
 from holdfast.store.backends.file.findings import broken
 from holdfast.store.backends.file.opening import Opening
 from holdfast.store.backends.file.staging import Pending, Staging
-from holdfast.store.backends.file.streams import Stream
 from holdfast.store.backends.file.writer import Writer
-from holdfast.store.base import Change, CommitId, Key, Version
+from holdfast.store.base import Change, CommitId, Key
 from holdfast.store.changes import (
     Effect,
-    Removed,
-    Wrote,
     check_commit_id,
     conflict,
     effects,
@@ -167,30 +165,17 @@ class Live:
     def _settled(self, batch: Sequence[Pending], segment: int) -> None:
         now = self._clock.monotonic()
         self._segment = segment
+        changed: dict[Key, Stored | None] = {}
         for pending in batch:
             self._staging.settle(pending)
-            self._apply(pending.commit)
+            apply(pending.commit, self.streams, changed)
             self._recent.add(pending.commit.commit_id, now)
             self.uncovered_bytes += len(pending.line)
             pending.succeed()
+        self.head = batch[-1].commit.number
+        self.table.update(changed)
+        self._dirty.update(changed)
         self._wake()
-
-    def _apply(self, commit: Committed) -> None:
-        self.head = commit.number
-        version: Version = commit.commit_id
-        for effect in commit.effects:
-            if isinstance(effect, Wrote):
-                key = Key(effect.entity_name, effect.entity_id)
-                stored = Stored(bytes(effect.value), version, commit.number)
-                self.table.put(key, stored)
-                self._dirty[key] = stored
-            elif isinstance(effect, Removed):
-                key = Key(effect.entity_name, effect.entity_id)
-                self.table.delete(key)
-                self._dirty[key] = None
-            else:
-                stream = self.streams.setdefault(effect.stream, Stream())
-                stream.tail.append((bytes(effect.value), version))
 
     def _refused(self, batch: Sequence[Pending], error: Exception) -> None:
         assert isinstance(error, StoreFull)

@@ -6,6 +6,7 @@ byte for byte what the manifest says, or if the journal has the entity's bytes, 
 
 from msgspec import Struct, structs
 
+from holdfast.store.backends.file.applying import apply
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.files import SUFFIX, Unreadable, parse
 from holdfast.store.backends.file.findings import Finding
@@ -16,7 +17,6 @@ from holdfast.store.backends.file.places import Places
 from holdfast.store.backends.file.replay import Replay
 from holdfast.store.backends.file.streams import Stream
 from holdfast.store.base import CommitId, Key
-from holdfast.store.changes import Removed, Wrote
 from holdfast.store.state import Stored, Table
 
 __all__ = ("Loaded", "load")
@@ -64,15 +64,7 @@ def _apply(loaded: Loaded) -> None:
     for commit in loaded.replay.commits:
         loaded.head = commit.number
         loaded.recent[commit.commit_id] = commit.at
-        for effect in commit.effects:
-            if isinstance(effect, Wrote):
-                stored = Stored(bytes(effect.value), commit.commit_id, commit.number)
-                loaded.touched[Key(effect.entity_name, effect.entity_id)] = stored
-            elif isinstance(effect, Removed):
-                loaded.touched[Key(effect.entity_name, effect.entity_id)] = None
-            else:
-                stream = loaded.streams.setdefault(effect.stream, Stream())
-                stream.tail.append((bytes(effect.value), commit.commit_id))
+        apply(commit, loaded.streams, loaded.touched)
 
 
 def _read_files(disk: Disk, layout: Layout, loaded: Loaded) -> tuple[dict[Key, Stored], dict[str, Finding]]:

@@ -20,7 +20,7 @@ from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.store.backends.file.manifest import Manifest
 from holdfast.store.backends.file.segments import MAGIC, listed
 
-__all__ = ("Replay", "Segment", "Torn", "read_segment", "replay")
+__all__ = ("Replay", "Segment", "Torn", "read_on", "read_segment", "replay")
 
 
 class Torn(Struct, frozen=True):
@@ -29,15 +29,6 @@ class Torn(Struct, frozen=True):
     segment: int
     offset: int
     data: bytes
-
-
-class Replay(Struct):
-    """What the journal says after the manifest: its commits, in order, and where it ends."""
-
-    commits: list[Committed]
-    sequence: int = 0
-    last_segment: int = 0
-    torn: Torn | None = None
 
 
 class Segment:
@@ -57,6 +48,16 @@ class Segment:
         self.proof = False
 
 
+class Replay(Struct):
+    """What the journal says after the manifest: its commits, in order, and where it ends."""
+
+    commits: list[Committed]
+    sequence: int = 0
+    last_segment: int = 0
+    torn: Torn | None = None
+    open_segment: Segment | None = None
+
+
 def replay(disk: Disk, layout: Layout, manifest: Manifest) -> Replay:
     """Return the commits after the manifest; raises Corrupt or FromTheFuture and changes nothing."""
     there = listed(disk, layout)
@@ -74,6 +75,7 @@ def replay(disk: Disk, layout: Layout, manifest: Manifest) -> Replay:
                 raise corrupt_store(layout.segment(segment.index), f"has no commit {number + 1}")
         result.sequence = segment.last.sequence
     if segments:
+        result.open_segment = segments[-1]
         _check_end(layout, manifest, segments[-1], result)
     return result
 
@@ -134,8 +136,9 @@ def read_segment(disk: Disk, layout: Layout, index: int) -> Segment:
     return segment
 
 
-def read_on(path: str, segment: Segment, data: bytes) -> None:
-    """Take up the frames of `data` (the whole segment) that follow what `segment` has already."""
+def read_on(path: str, segment: Segment, data: bytes) -> list[Committed]:
+    """Take up the frames of `data` (the whole segment) behind those that `segment` has; return what is new."""
+    known = len(segment.commits)
     while (frame := _next(segment, data)) is not None:
         for entry in _entries(path, frame):
             if isinstance(entry, Opened):
@@ -147,6 +150,7 @@ def read_on(path: str, segment: Segment, data: bytes) -> None:
     segment.proof = (
         bool(segment.rest) and frames.find(data, last.salt, last.end, last.sequence + 1) is not None
     )
+    return segment.commits[known:]
 
 
 def _next(segment: Segment, data: bytes) -> frames.Frame | None:

@@ -1,22 +1,21 @@
 """`file:./logs/data`: the default store. Durable through power loss, one entity a readable file."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Any, Final
 
 from holdfast.errors import InvalidOption, NotOpen, StoreFull
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.findings import Finding, broken
+from holdfast.store.backends.file.findings import Finding
 from holdfast.store.backends.file.keeper import Keeper
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.live import Live
-from holdfast.store.backends.file.manifest import Chunk
 from holdfast.store.backends.file.opening import Opening, open_namespace
+from holdfast.store.backends.file.reader import FileReader
 from holdfast.store.backends.file.segments import DEFAULT_SEGMENT_BYTES
-from holdfast.store.backends.file.streams import Line, Stream, read_chunk
-from holdfast.store.base import Change, CommitId, Durability, Event, Key, Names, Record, Store
-from holdfast.store.codec import check_key, check_name, check_stream, decode
+from holdfast.store.backends.file.view import FileView
+from holdfast.store.base import Change, CommitId, Durability
 from holdfast.store.url import StoreUrl
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
@@ -24,11 +23,8 @@ __all__ = ("DEFAULT_BASE_DIR", "FileStore", "from_url")
 
 DEFAULT_BASE_DIR: Final = "./logs/data"
 
-T = TypeVar("T")
-A = TypeVarTuple("A")
 
-
-class FileStore(Store):
+class FileStore(FileView):
     """A namespace in a folder: an acknowledged commit survives power loss, and entities are readable files.
 
     One process writes at a time. `findings` says what the last `open` found that should not be. Commits are
@@ -82,61 +78,6 @@ class FileStore(Store):
         async with self._changing:
             if self._live is not None:
                 await _whole(self._close())
-
-    async def get(self, *keys: Key) -> list[Record | None]:
-        """Return the durable records of `keys`, each with a value of its own; raises Corrupt for a broken one."""
-        live = self._open_live()
-        for key in keys:
-            check_key(key)
-            if key in live.broken:
-                raise broken(key, live.broken[key])
-        return [live.table.record(key) for key in keys]
-
-    async def scan(
-        self, entity_name: str, *, after: str | None = None, limit: int | None = None
-    ) -> AsyncIterator[Record]:
-        """Yield the durable records of an entity name by id; raises Corrupt where a broken one has its place."""
-        live = self._open_live()
-        check_name(entity_name, "entity_name")
-        bad = sorted(
-            k for k in live.broken if k.entity_name == entity_name and (not after or k.entity_id > after)
-        )
-        for key, stored in live.table.slice(entity_name, after, limit):
-            if bad and bad[0] < key:
-                break
-            yield Record(key, decode(stored.value), stored.version)
-        else:
-            return
-        raise broken(bad[0], live.broken[bad[0]])
-
-    async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
-        """Yield the durable events of a stream, oldest first; raises Corrupt where a byte is not as it was."""
-        live = self._open_live()
-        check_stream(stream)
-        found = live.streams.get(stream, Stream())
-        chunks, tail, covered = found.chunks, list(found.tail), found.covered
-        last = found.count if limit is None else min(found.count, after + max(limit, 0))
-        for chunk in chunks:
-            if chunk.first + chunk.count > after + 1 and chunk.first <= last:
-                for line in await self._in_thread(self._chunk, stream, chunk):
-                    if after < line.number <= last:
-                        yield Event(stream, line.number, decode(line.value), line.version)
-        for number, (value, version) in enumerate(tail, covered + 1):
-            if after < number <= last:
-                yield Event(stream, number, decode(value), version)
-
-    async def names(self) -> Names:
-        """Return the entity names that have records, broken ones included, and the streams that have events."""
-        live = self._open_live()
-        entities = {*live.table.names(), *(key.entity_name for key in live.broken)}
-        streams = sorted(name for name, stream in live.streams.items() if stream.count)
-        return Names(tuple(sorted(entities)), tuple(streams))
-
-    async def last_number(self, stream: str) -> int:
-        """Return the number of a stream's newest durable event, 0 where it has none, at once."""
-        check_stream(stream)
-        found = self._open_live().streams.get(stream)
-        return 0 if found is None else found.count
 
     async def commit(
         self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
@@ -193,17 +134,14 @@ class FileStore(Store):
         except StoreFull as error:  # nothing is lost: the next open finds it all in the journal
             self.findings += (Finding("full", self._layout.root, str(error)),)
 
+    async def _seen(self) -> Live:
+        return self._open_live()
+
     def _open_live(self) -> Live:
         if self._live is None:
             message = "the store is not open: use `async with store`, or `await store.open()`"
             raise NotOpen(message, url=self.url)
         return self._live
-
-    def _chunk(self, stream: str, chunk: Chunk) -> list[Line]:
-        return read_chunk(self._disk, self._layout.stream(stream), chunk, stream)
-
-    async def _in_thread(self, work: Callable[[*A], T], *args: *A) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
 
 
 async def _whole(work: Coroutine[Any, Any, None]) -> None:
@@ -216,11 +154,13 @@ async def _whole(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-def from_url(url: StoreUrl, *, clock: Clock, ids: Ids) -> FileStore:
+def from_url(url: StoreUrl, *, clock: Clock, ids: Ids) -> FileStore | FileReader:
     """Return the store of `file:PATH`; its option is `mode` (`rw` or `ro`)."""
     options = url.only("mode")
     if options.get("mode", "rw") not in ("rw", "ro"):
         raise InvalidOption(f"mode={options['mode']!r} in {url.text!r}; known: ro, rw", option="mode")
     if url.host not in (None, "", "localhost"):
         raise InvalidOption(f"{url.text!r} names a host; write file:PATH or file:///PATH", url=url.text)
+    if options.get("mode") == "ro":
+        return FileReader(url.path or DEFAULT_BASE_DIR, namespace=url.namespace)
     return FileStore(url.path or DEFAULT_BASE_DIR, namespace=url.namespace, clock=clock, ids=ids)
