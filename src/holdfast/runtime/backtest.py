@@ -66,10 +66,11 @@ async def simulate(
     """
     tape = Tape({symbol: series[symbol] for _, symbol in wanted}, start=start)
     end = min(tape.end, end) if end is not None else tape.end
-    seats = [
-        _seat(spec, symbol, series[symbol], tape.start, exchange, namespace, markets or {})
-        for spec, symbol in sorted(wanted, key=lambda one: (one[1], one[0].name))
-    ]
+    seats = []
+    for spec, symbol in sorted(wanted, key=lambda one: (one[1], one[0].name)):
+        origin = Origin(namespace, spec.name, symbol, exchange, spec.risk)
+        view = View(series[symbol], end=(tape.start - int(series[symbol].at[0])) // MINUTE)
+        seats.append(_Seat(spec, origin, view, (markets or {}).get(symbol, Market(symbol=symbol))))
     risks = {name: Positions() for name in profiles or {}}
     events: list[Happening] = []
     total = max(end - tape.start, 0) // MINUTE
@@ -80,20 +81,6 @@ async def simulate(
     if progress is not None:
         progress(total, total)
     return _result(tape.start, end, total, events, seats)
-
-
-def _seat(
-    spec: StrategySpec,
-    symbol: str,
-    series: Series,
-    start: int,
-    exchange: str,
-    namespace: str,
-    markets: Mapping[str, Market],
-) -> _Seat:
-    view = View(series, end=(start - int(series.at[0])) // MINUTE)
-    origin = Origin(namespace, spec.name, symbol, exchange, spec.risk)
-    return _Seat(spec, origin, view, markets.get(symbol, Market(symbol=symbol)))
 
 
 async def _minute(

@@ -51,7 +51,9 @@ class Backtest:
         candles from `start` to `end` (ms, ISO text in UTC, or datetime). Raises NotRegistered, BadCandles,
         InvalidOption.
         """
-        names = [strategy_name] if strategy_name is None or isinstance(strategy_name, str) else [*strategy_name]
+        names = (
+            [strategy_name] if strategy_name is None or isinstance(strategy_name, str) else [*strategy_name]
+        )
         wanted = [symbols] if isinstance(symbols, str) else [*symbols]
         specs = [self._desk.strategy_named(name) for name in names]
         first, last = (None if moment is None else milliseconds(moment) for moment in (start, end))
@@ -77,7 +79,9 @@ class Backtest:
 
         spec = self._desk.exchange_named(name)
         if start is None or end is None:
-            raise InvalidOption("candles from an exchange need `start` and `end`; or give `candles`, a CSV file")
+            raise InvalidOption(
+                "candles from an exchange need `start` and `end`; or give `candles`, a CSV file"
+            )
         async with entered(spec.market) as market:
             return {symbol: await _fetched(market, symbol, start - MINUTE, end) for symbol in symbols}
 

@@ -23,16 +23,16 @@ class Hung(Exception):
 class Caller(Protocol):
     """How a strategy's functions are called."""
 
-    async def __call__(self, function: UserFunction, argument: Any, *, timeout: float) -> Any:
+    async def __call__(self, function: UserFunction, argument: Any, *, limit: float) -> Any:
         """Return what the function (sync or async) returns; raises what it raises, or Hung."""
 
 
 class DirectCaller:
     """Calls at once, on this thread, for as long as it takes."""
 
-    async def __call__(self, function: UserFunction, argument: Any, *, timeout: float) -> Any:
+    async def __call__(self, function: UserFunction, argument: Any, *, limit: float) -> Any:
         """Return what the function returns, awaited where it is async."""
-        del timeout
+        del limit
         result = function(argument)
         return await result if inspect.isawaitable(result) else result
 
@@ -43,14 +43,18 @@ class GuardedCaller:
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[Any] | None = None
 
-    async def __call__(self, function: UserFunction, argument: Any, *, timeout: float) -> Any:
-        """Return what the function returns; raises Hung after `timeout` seconds."""
-        call = function(argument) if inspect.iscoroutinefunction(function) else self._on_thread(function, argument)
+    async def __call__(self, function: UserFunction, argument: Any, *, limit: float) -> Any:
+        """Return what the function returns; raises Hung after `limit` seconds."""
+        call = (
+            function(argument)
+            if inspect.iscoroutinefunction(function)
+            else self._on_thread(function, argument)
+        )
         try:
-            return await asyncio.wait_for(call, timeout)
+            return await asyncio.wait_for(call, limit)
         except TimeoutError as error:
             self._jobs = None  # the thread may never come back: the next call gets a new one
-            raise Hung(f"no answer in {timeout} s") from error
+            raise Hung(f"no answer in {limit} s") from error
 
     def close(self) -> None:
         """Let the thread end after what it is doing."""
@@ -74,7 +78,7 @@ def _serve(jobs: "queue.SimpleQueue[Any]") -> None:
         loop, answer, function, argument = job
         try:
             result, error = function(argument), None
-        except BaseException as raised:  # noqa: BLE001  # whatever it is, it belongs to the caller
+        except BaseException as raised:  # whatever it is, it belongs to the caller
             result, error = None, raised
         if not loop.is_closed():
             loop.call_soon_threadsafe(_settle, answer, result, error)

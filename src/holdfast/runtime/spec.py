@@ -11,8 +11,8 @@ from holdfast.trading.signal import Cancel, Close, Signal
 
 __all__ = ("ExchangeSpec", "Manage", "StrategyFunction", "StrategySpec", "watcher")
 
-StrategyFunction = Callable[[Context], Signal | None | Awaitable[Signal | None]]
-Manage = Callable[[Context], Close | Cancel | None | Awaitable[Close | Cancel | None]]
+StrategyFunction = Callable[[Context], Signal | Awaitable[Signal | None] | None]
+Manage = Callable[[Context], Close | Cancel | Awaitable[Close | Cancel | None] | None]
 
 
 class StrategySpec(Struct, frozen=True, kw_only=True):

@@ -104,7 +104,7 @@ class Turn:
         """Call the user's code with a context; on any failure tell so, and leave its state as it was."""
         context = self._context(draft)
         try:
-            answer = await self._call(function, context, timeout=self.spec.timeout)
+            answer = await self._call(function, context, limit=self.spec.timeout)
             if answer is not None and not isinstance(answer, wanted):
                 raise TypeError(f"it answered {answer!r}, which is no {getattr(wanted, '__name__', wanted)}")
             encode(context.state)  # what cannot be stored is refused here, before it becomes a commit
@@ -113,7 +113,7 @@ class Turn:
             draft.tell(StrategyFailed, error=f"it hangs, and is not asked again: {error}")
         except InvalidValue as error:
             draft.tell(StrategyFailed, error=f"its state cannot be stored: {error}")
-        except Exception as error:  # noqa: BLE001  # user code may raise anything; the event says what
+        except Exception as error:  # user code may raise anything; the event says what
             draft.tell(StrategyFailed, error=f"{type(error).__name__}: {error}"[:500])
         else:
             if context.state != draft.book.state:
@@ -134,7 +134,9 @@ class Turn:
         )
 
 
-def admit_proposal(draft: Draft, market: "Market", profile: RiskProfile | None, positions: Positions) -> Positions:
+def admit_proposal(
+    draft: Draft, market: "Market", profile: RiskProfile | None, positions: Positions
+) -> Positions:
     """Size a draft's proposal, ask its risk profile, and decide it; return the profile's positions after that."""
     signal, draft.proposal = draft.proposal, None
     if signal is None:

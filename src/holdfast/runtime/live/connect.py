@@ -17,14 +17,18 @@ __all__ = ("connected", "entered")
 
 
 @asynccontextmanager
-async def connected(spec: ExchangeSpec, store: Store, rules: Rules) -> "AsyncIterator[tuple[Exchange, Broker]]":
+async def connected(
+    spec: ExchangeSpec, store: Store, rules: Rules
+) -> "AsyncIterator[tuple[Exchange, Broker]]":
     """Yield the market and broker of an exchange, open; what was made here is closed at the end.
 
     Without a broker of its own, an exchange gets one that fills on paper and keeps its orders in `store`.
     """
     async with AsyncExitStack() as stack:
         market = await _entered(stack, spec.market)
-        broker = await _entered(stack, spec.broker) if spec.broker is not None else _paper(store, market, rules)
+        broker = (
+            await _entered(stack, spec.broker) if spec.broker is not None else _paper(store, market, rules)
+        )
         if spec.broker is None:
             broker = await _entered(stack, broker)
         yield market, broker

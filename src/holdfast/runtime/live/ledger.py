@@ -41,7 +41,7 @@ class Ledger:
         """Make the seats, and the risk profiles they use, what the store holds now, as one snapshot."""
         seats = list(seats)
         profiles = sorted({seat.origin.risk for seat in seats if seat.origin.risk})
-        keys = [key for seat in seats for key in seat.keys()]
+        keys = [key for seat in seats for key in seat.record_keys()]
         records = await self.store.get(*keys, *(_risk_key(profile) for profile in profiles))
         for i, seat in enumerate(seats):
             seat.take(records[4 * i : 4 * i + 4])
@@ -50,7 +50,11 @@ class Ledger:
             self.risks[profile] = RISK.from_document(record.value) if record else Positions()
 
     async def commit(
-        self, drafts: Sequence[tuple[Seat, Draft]], risks: dict[str, Positions] | None = None, *, vital: bool = False
+        self,
+        drafts: Sequence[tuple[Seat, Draft]],
+        risks: dict[str, Positions] | None = None,
+        *,
+        vital: bool = False,
     ) -> None:
         """Commit drafts (and risk positions) as one, then let memory and listeners have them.
 
@@ -93,7 +97,7 @@ class Ledger:
 
     def _changes(self, seat: Seat, draft: Draft) -> Iterable[Change]:
         before, after = documents(seat.book), documents(draft.book)
-        for key, old, new in zip(seat.keys(), before, after, strict=True):
+        for key, old, new in zip(seat.record_keys(), before, after, strict=True):
             expect = seat.expects[key]
             yield Check(key, expect) if old == new else Put(key, new, expect)
         history, system = seat.streams()
@@ -104,7 +108,9 @@ class Ledger:
         self, drafts: Sequence[tuple[Seat, Draft]], changed: dict[str, Positions]
     ) -> Iterable[Change]:
         # A profile that any of these signals was judged by is an input of the decision, changed or not.
-        judged = {seat.origin.risk for seat, draft in drafts if seat.origin.risk and draft.book.row is not seat.row}
+        judged = {
+            seat.origin.risk for seat, draft in drafts if seat.origin.risk and draft.book.row is not seat.row
+        }
         for name in sorted(judged | set(changed)):
             key, expect = _risk_key(name), self._risk_expects[name]
             yield Put(key, RISK.to_document(changed[name]), expect) if name in changed else Check(key, expect)
@@ -116,7 +122,7 @@ def _risk_key(profile: str) -> Key:
 
 def _adopt(seat: Seat, draft: Draft, version: str) -> None:
     before, after = documents(seat.book), documents(draft.book)
-    for key, old, new in zip(seat.keys(), before, after, strict=True):
+    for key, old, new in zip(seat.record_keys(), before, after, strict=True):
         if old != new:
             seat.expects[key] = version
     seat.book = draft.book

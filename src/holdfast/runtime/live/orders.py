@@ -140,7 +140,9 @@ class Orders:
                 return await self._until_final(await self._send(seat, intent), intent)
             except Unknown:
                 maybe_sent = True
-        raise Unsettled(f"order {intent.client_id}: no clear answer from {self._broker.name} in bounded tries")
+        raise Unsettled(
+            f"order {intent.client_id}: no clear answer from {self._broker.name} in bounded tries"
+        )
 
     async def _send(self, seat: Seat, intent: Intent) -> OrderState:
         points.reached("orders.sending")
@@ -168,7 +170,9 @@ class Orders:
     async def _known(self, intent: Intent, symbol: str) -> OrderState:
         found = await self._ask_again(self._broker.lookup, intent.client_id, symbol)
         if found is None:
-            raise Unsettled(f"order {intent.client_id} was acknowledged, and {self._broker.name} knows it no more")
+            raise Unsettled(
+                f"order {intent.client_id} was acknowledged, and {self._broker.name} knows it no more"
+            )
         return found
 
     async def _until_final(self, order: OrderState, intent: Intent) -> OrderState:
@@ -202,7 +206,9 @@ class Orders:
         try:
             found = await self._ask_again(self._broker.lookup, intent.client_id, symbol)
         except Unknown as error:
-            raise Unsettled(f"order {intent.client_id}: {self._broker.name} does not answer ({error})") from error
+            raise Unsettled(
+                f"order {intent.client_id}: {self._broker.name} does not answer ({error})"
+            ) from error
         points.reached("orders.looked-up")
         return found
 

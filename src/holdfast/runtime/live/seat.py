@@ -55,10 +55,12 @@ class Seat:
         """The committed signal."""
         return self.held.row
 
-    def keys(self) -> tuple[Key, ...]:
+    def record_keys(self) -> tuple[Key, ...]:
         """Return the keys of its four documents: run, signal, schedule, state."""
         owner = self.origin.strategy
-        return tuple(Key(f"{domain}.{owner}", self.symbol) for domain in ("run", "signal", "schedule", "state"))
+        return tuple(
+            Key(f"{domain}.{owner}", self.symbol) for domain in ("run", "signal", "schedule", "state")
+        )
 
     def streams(self) -> tuple[str, str]:
         """Return the names of its history and its system stream."""
@@ -71,12 +73,17 @@ class Seat:
 
     def take(self, records: list[Record | None]) -> bool:
         """Become what the store holds; return False where it holds no run of this seat yet."""
-        keys = self.keys()
+        keys = self.record_keys()
         self.expects = {key: ABSENT if r is None else r.version for key, r in zip(keys, records, strict=True)}
         run, signal, schedule, state = (record.value if record else None for record in records)
         rows = [SIGNAL.from_document(value) for value in (signal, schedule) if value is not None]
         if len(rows) > 1:
-            raise Corrupt(f"{self.name} has a signal and a schedule at once", key=keys[1], reason="two signals", path=None)
+            raise Corrupt(
+                f"{self.name} has a signal and a schedule at once",
+                key=keys[1],
+                reason="two signals",
+                path=None,
+            )
         if run is None and not rows:
             return False
         # A signal without its run (a user's adapter held it before) is taken up from where it was decided.
@@ -86,9 +93,14 @@ class Seat:
 
 
 def documents(book: Book | None) -> list[Any]:
-    """Return the four documents of a book, in the order of `Seat.keys`; None where one is empty."""
+    """Return the four documents of a book, in the order of `Seat.record_keys`; None where one is empty."""
     if book is None:
         return [None, None, None, None]
     row = None if book.row is None else SIGNAL.to_document(book.row)
     scheduled = book.row is not None and book.row.status == "scheduled"
-    return [RUN.to_document(book.run), None if scheduled else row, row if scheduled else None, book.state or None]
+    return [
+        RUN.to_document(book.run),
+        None if scheduled else row,
+        row if scheduled else None,
+        book.state or None,
+    ]

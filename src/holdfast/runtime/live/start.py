@@ -1,106 +1,180 @@
 """The start of a run: whose namespace it is, what is open, what the exchange did meanwhile. Nothing is decided here.
 
-    bind the namespace -> find open signals nobody would watch -> load the seats -> settle their intents
-    -> compare the exchange's orders with the store -> Started
+bind the namespace -> find open signals nobody would watch -> load the seats -> Started, Recovered
+-> settle intents -> compare the exchange's orders with the store -> flatten, where asked for
 """
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, Literal
+import logging
+from collections.abc import Iterable
+from typing import Final, Literal
 
 from holdfast import points
 from holdfast.errors import Orphaned, WrongNamespace
 from holdfast.persist.schemas import SIGNAL
+from holdfast.runtime.book import Book, Draft, Run
+from holdfast.runtime.live.parts import Parts
+from holdfast.runtime.live.reconcile import unknown_orders
 from holdfast.runtime.live.seat import Seat
-from holdfast.store import ABSENT, Key, Put, Store
+from holdfast.runtime.spec import watcher
+from holdfast.runtime.turn import Turn
+from holdfast.store import ABSENT, Key, Put
 from holdfast.trading.candle import MINUTE
-from holdfast.trading.events import from_document
-from holdfast.trading.ids import client_prefix, namespace_prefix
-from holdfast.trading.order import OrderState
+from holdfast.trading.events import Reconciled, Recovered, Started
+from holdfast.trading.inputs import Request
+from holdfast.trading.rules import Rules
 from holdfast.trading.signal import SignalRow
 
-if TYPE_CHECKING:
-    from holdfast.broker.protocol import Broker
-
-__all__ = ("OrphanPolicy", "bind", "orphans", "unknown_orders")
+__all__ = ("OrphanPolicy", "Start", "recover")
 
 OrphanPolicy = Literal["refuse", "adopt", "flatten", "ignore", "later"]
 
 BINDING: Final = Key("holdfast.desk", "binding")
-LOOK_BACK: Final = 60 * MINUTE
-TAIL: Final = 1_000
 
 
-async def bind(store: Store, *, exchange: str, broker: str, account: str) -> None:
-    """Tie the namespace to an exchange and account at first use; raises WrongNamespace for any other later."""
-    wanted = {"exchange": exchange, "broker": broker, "account": account}
-    [record] = await store.get(BINDING)
-    if record is None:
-        await store.commit([Put(BINDING, wanted, ABSENT)])
-        points.reached("start.bound")
-    elif record.value != wanted:
-        raise WrongNamespace(
-            f"namespace {store.namespace!r} of {store.url} belongs to {record.value}, and this run is for {wanted}: "
-            "give this run a namespace of its own",
-            found=record.value,
-            wanted=wanted,
-        )
+class Start:
+    """Brings a run to where it may decide: `policy` says what becomes of open signals nobody would watch.
+
+    `registered` are the strategies that "later" runs may be started for; `resume` lifts stored halts and stops.
+    """
+
+    def __init__(
+        self, parts: Parts, *, policy: OrphanPolicy, registered: frozenset[str], resume: bool
+    ) -> None:
+        self._parts = parts
+        self._policy = policy
+        self._registered = registered
+        self._resume = resume
+
+    async def run(self) -> None:
+        """Do all of it; raises Orphaned, WrongNamespace, and what the store and exchange raise."""
+        parts = self._parts
+        await self._bind()
+        await self._take_orphans()
+        await parts.orders.synchronise()
+        await parts.ledger.load(parts.seats)
+        await self._begin()
+        for seat in parts.seats:
+            seat.market = await parts.exchange.market(seat.symbol)
+            seat.turn = Turn(seat.spec, await parts.feed.warm_up(seat), parts.caller())
+        await recover(parts, parts.seats)
+        await self._reconcile()
+        await self._flatten()
+
+    async def _bind(self) -> None:
+        """Tie the namespace to an exchange and account at first use."""
+        parts = self._parts
+        wanted = {
+            "exchange": parts.exchange.name,
+            "broker": parts.broker.name,
+            "account": parts.broker.account,
+        }
+        [record] = await parts.store.get(BINDING)
+        if record is None:
+            await parts.store.commit([Put(BINDING, wanted, ABSENT)])
+            points.reached("start.bound")
+        elif record.value != wanted:
+            raise WrongNamespace(
+                f"namespace {parts.store.namespace!r} of {parts.store.url} belongs to {record.value}, and this run "
+                f"is for {wanted}: give this run a namespace of its own",
+                found=record.value,
+                wanted=wanted,
+            )
+
+    # ------------------------------------------------------------ signals without a run
+
+    async def _take_orphans(self) -> None:
+        rows = await self._orphans()
+        if self._policy == "later":  # their own runs may be started next
+            rows = [row for row in rows if not self._starts_later(row)]
+        if rows and self._policy in ("refuse", "later"):
+            raise _refused(rows)
+        if self._policy == "ignore":
+            return
+        for row in rows:
+            self._parts.seats.append(
+                self._parts.seat(watcher(row.strategy, Rules(), risk=row.risk), row.symbol)
+            )
+
+    async def _orphans(self) -> list[SignalRow]:
+        """Return the live signals in the store whose strategy and symbol no seat of this run has."""
+        store = self._parts.store
+        taken = {(seat.origin.strategy, seat.symbol) for seat in self._parts.seats}
+        rows = []
+        for name in (await store.names()).entities:
+            if name.startswith(("signal.", "schedule.")):
+                found = [record.value async for record in store.scan(name)]
+                rows += [SIGNAL.from_document(value) for value in found if value is not None]
+        return [row for row in rows if (row.strategy, row.symbol) not in taken]
+
+    def _starts_later(self, row: SignalRow) -> bool:
+        if row.strategy not in self._registered:
+            return False
+        log = logging.getLogger("holdfast.live")
+        log.warning("nobody watches %s on %s before its own run starts", row.strategy, row.symbol)
+        return True
+
+    async def _flatten(self) -> None:
+        for seat in self._parts.seats:
+            if self._policy == "flatten" and seat.spec.decide is None and seat.row is not None:
+                draft = self._draft(seat)
+                draft.feed(Request(kind="close", at=await self._parts.exchange.now(), reason="flatten"))
+                await self._parts.orders.commit(seat, draft)
+                await self._parts.orders.carry_out(seat)
+
+    # ------------------------------------------------------------ the seats
+
+    def _draft(self, seat: Seat) -> Draft:
+        return seat.draft(self._parts.clock.now())
+
+    async def _begin(self) -> None:
+        """Commit that the run has the seats; a seat's first cursor is the market's time now, and never moves back."""
+        now = await self._parts.exchange.now()
+        drafts = [(seat, self._begun(seat, now - now % MINUTE)) for seat in self._parts.seats]
+        await self._parts.ledger.commit(drafts, vital=True)
+        points.reached("start.committed")
+
+    def _begun(self, seat: Seat, now: int) -> Draft:
+        found = seat.book is not None
+        if seat.book is None:
+            seat.book = Book(run=Run(cursor=now))
+        draft = self._draft(seat)
+        draft.tell(Started)
+        if found:
+            status = seat.row.status if seat.row else "idle"
+            findings = "; ".join(str(finding) for finding in getattr(self._parts.store, "findings", ()))
+            draft.tell(Recovered, status=status, detail=findings)
+        if self._resume:
+            draft.run(halted="", stopped=False)
+        return draft
+
+    async def _reconcile(self) -> None:
+        unknown = await unknown_orders(self._parts.store, self._parts.broker, self._parts.seats)
+        for seat, orders in unknown.items():
+            draft = self._draft(seat)
+            names = tuple(order.client_id for order in orders)
+            detail = "; ".join(
+                f"{o.side} {o.filled:g} of {o.quantity:g} {o.symbol} ({o.status})" for o in orders
+            )
+            draft.tell(Reconciled, detail=detail, orders=names)
+            draft.halt(
+                f"orders of ours that the store does not know: {detail}. Check the position, then resume"
+            )
+            await self._parts.orders.commit(seat, draft)
 
 
-async def orphans(store: Store, seats: Iterable[Seat]) -> list[SignalRow]:
-    """Return the live signals in the store whose strategy and symbol no seat of this run has."""
-    taken = {(seat.origin.strategy, seat.symbol) for seat in seats}
-    rows = []
-    for name in (await store.names()).entities:
-        if name.startswith(("signal.", "schedule.")):
-            async for record in store.scan(name):
-                if record.value is not None:
-                    rows.append(SIGNAL.from_document(record.value))
-    return [row for row in rows if (row.strategy, row.symbol) not in taken]
+async def recover(parts: Parts, seats: Iterable[Seat]) -> None:
+    """Settle what earlier processes (or this one, before a Conflict) have left under way."""
+    for seat in seats:
+        await parts.orders.carry_out(seat, maybe_sent=True)
+        points.reached("start.settled")
 
 
-def refuse(rows: Sequence[SignalRow]) -> Orphaned:
-    """Return the error that lists open signals nobody would watch, and what can be done about them."""
-    held = ", ".join(f"{row.strategy} on {row.symbol} ({row.status}, {row.side} {row.held:g})" for row in rows)
+def _refused(rows: list[SignalRow]) -> Orphaned:
+    held = ", ".join(
+        f"{row.strategy} on {row.symbol} ({row.status}, {row.side} {row.held:g})" for row in rows
+    )
     return Orphaned(
         f"open signals of strategies or symbols that are not part of this run: {held}. Choose --adopt (watch them to "
         "their end), --flatten (close them at the market) or --ignore (leave them unwatched)",
         positions=tuple(rows),
     )
-
-
-async def unknown_orders(store: Store, broker: "Broker", seats: Sequence[Seat]) -> dict[Seat, list[OrderState]]:
-    """Return the exchange's orders under our ids that the store does not know, by seat.
-
-    There are none unless the store has lost commits (an older copy was put back). Raises Orphaned for orders of
-    this namespace that belong to no seat and to no signal in the store.
-    """
-    if not seats:
-        return {}
-    since = min(seat.held.run.cursor for seat in seats) - LOOK_BACK
-    ours = namespace_prefix(store.namespace)
-    found = {o.client_id: o for o in [*await broker.fills(since), *await broker.open_orders()]}
-    foreign = [order for name, order in sorted(found.items()) if name.startswith(ours)]
-    unknown: dict[Seat, list[OrderState]] = {}
-    for seat in seats:
-        prefix = client_prefix(store.namespace, seat.origin.strategy)
-        mine = [o for o in foreign if o.client_id.startswith(prefix) and o.symbol == seat.symbol]
-        known = await _known_ids(store, seat) if mine else set()
-        if lost := [order for order in mine if order.client_id not in known]:
-            unknown[seat] = lost
-    return unknown
-
-
-async def _known_ids(store: Store, seat: Seat) -> set[str]:
-    known = set() if seat.row is None else {o.client_id for o in (seat.row.entry, *seat.row.exits)}
-    run = seat.held.run
-    for stream, count in zip(seat.streams(), (run.history, run.system), strict=True):
-        async for event in store.read(stream, after=max(count - TAIL, 0)):
-            known |= client_ids(event.value)
-    return known
-
-
-def client_ids(document: object) -> set[str]:
-    """Return the client ids of the orders that a stored event speaks of."""
-    event = from_document(document, 0)
-    named = {getattr(event, "client_id", "")}
-    return (named | {name for name in getattr(event, "orders", ())}) - {""}

@@ -1,0 +1,59 @@
+"""What a user asks of a running run: stop, resume, close, cancel. Each is committed before it returns."""
+
+import asyncio
+from typing import Literal
+
+from holdfast.runtime.live.parts import Parts
+from holdfast.runtime.live.seat import Seat
+from holdfast.trading.events import Stopped
+from holdfast.trading.inputs import Request
+
+__all__ = ("Control",)
+
+
+class Control:
+    """A user's hand on a run; `step` keeps it and the engine's own steps apart."""
+
+    def __init__(self, parts: Parts, step: asyncio.Lock) -> None:
+        self._parts = parts
+        self._step = step
+
+    async def stop(self, symbol: str | None = None) -> None:
+        """Take no new signals from now on, also after restarts; what is open is watched to its end."""
+        for seat in self._parts.chosen(symbol):
+            await self._set_stopped(seat, True)
+
+    async def resume(self, symbol: str | None = None) -> None:
+        """Take new signals again, and go on with symbols that were halted."""
+        for seat in self._parts.chosen(symbol):
+            await self._set_stopped(seat, False)
+
+    async def request(
+        self, kind: Literal["close", "cancel"], symbol: str, strategy: str | None = None
+    ) -> bool:
+        """Close an open signal, or cancel a scheduled one, now; False where there was nothing to do.
+
+        The wish is committed as an intent before anything is sent, so it survives whatever comes next.
+        """
+        return any([await self._request(kind, seat) for seat in self._parts.chosen(symbol, strategy)])
+
+    async def _request(self, kind: Literal["close", "cancel"], seat: Seat) -> bool:
+        parts = self._parts
+        async with self._step:
+            draft = seat.draft(parts.clock.now())
+            draft.feed(Request(kind=kind, at=await parts.exchange.now()))
+            if draft.book == seat.book or seat.held.run.halted:
+                return False
+            await parts.orders.commit(seat, draft)
+            await parts.orders.carry_out(seat)
+            return True
+
+    async def _set_stopped(self, seat: Seat, stopped: bool) -> None:
+        async with self._step:
+            draft = seat.draft(self._parts.clock.now())
+            draft.run(stopped=stopped)
+            if stopped:
+                draft.tell(Stopped, reason="no new signals until resumed")
+            else:
+                draft.run(halted="")
+            await self._parts.orders.commit(seat, draft)

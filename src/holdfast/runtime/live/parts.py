@@ -1,0 +1,94 @@
+"""What the parts of a live run share: the store's ledger, the exchange, the orders, the seats, and who is told."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from holdfast.errors import InvalidOption
+from holdfast.runtime.calls import GuardedCaller
+from holdfast.runtime.live.feed import Feed
+from holdfast.runtime.live.ledger import Ledger
+from holdfast.runtime.live.orders import Orders, Patience
+from holdfast.runtime.live.seat import Seat
+from holdfast.runtime.spec import StrategySpec
+from holdfast.store import Store
+from holdfast.system import Clock, Ids
+from holdfast.trading.events import ExchangeUnavailable, Happening, StoreUnavailable
+from holdfast.trading.inputs import Origin
+from holdfast.trading.risk import RiskProfile
+
+if TYPE_CHECKING:
+    from holdfast.broker.protocol import Broker
+    from holdfast.market.protocol import Exchange
+
+__all__ = ("Listener", "Parts")
+
+Listener = Callable[[Sequence[Happening]], None]
+
+
+class Parts:
+    """The collaborators of one run, put together once."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        exchange: "Exchange",
+        broker: "Broker",
+        wanted: Sequence[tuple[StrategySpec, str]],
+        profiles: Mapping[str, RiskProfile],
+        clock: Clock,
+        ids: Ids,
+        listener: Listener,
+        patience: Patience | None = None,
+    ) -> None:
+        self.store = store
+        self.exchange = exchange
+        self.broker = broker
+        self.profiles = profiles
+        self.clock = clock
+        self.ledger = Ledger(store, clock=clock, ids=ids, emit=listener, trouble=self.store_trouble)
+        self.orders = Orders(broker, exchange, self.ledger, clock=clock, patience=patience or Patience())
+        self.feed = Feed(exchange)
+        self.seats = [self.seat(spec, symbol) for spec, symbol in wanted]
+        self._listener = listener
+        self._callers: list[GuardedCaller] = []
+
+    def seat(self, spec: StrategySpec, symbol: str) -> Seat:
+        """Return a seat of this run for a strategy on a symbol, not loaded yet."""
+        return Seat(spec, Origin(self.store.namespace, spec.name, symbol, self.exchange.name, spec.risk))
+
+    def chosen(self, symbol: str | None, strategy: str | None = None) -> list[Seat]:
+        """Return the seats of a symbol and strategy (None: all); raises InvalidOption where there is none."""
+        found = [
+            seat
+            for seat in self.seats
+            if symbol in (None, seat.symbol) and strategy in (None, seat.origin.strategy)
+        ]
+        if not found:
+            known = ", ".join(seat.name for seat in self.seats)
+            raise InvalidOption(
+                f"this run does not trade {strategy or 'any strategy'} on {symbol}; it trades {known}"
+            )
+        return found
+
+    def caller(self) -> GuardedCaller:
+        """Return a caller of a strategy's functions that ends with the run."""
+        self._callers.append(GuardedCaller())
+        return self._callers[-1]
+
+    def close(self) -> None:
+        """Let go of the strategies' threads."""
+        for caller in self._callers:
+            caller.close()
+
+    def store_trouble(self, error: Exception) -> None:
+        """Tell everybody that the store refused or failed: an event that cannot be stored."""
+        self._tell(self.seats, StoreUnavailable, error)
+
+    def exchange_trouble(self, seat: Seat, error: Exception) -> None:
+        """Tell that the exchange did not answer for a seat."""
+        self._tell([seat], ExchangeUnavailable, error)
+
+    def _tell(self, seats: Iterable[Seat], kind: type[Happening], error: Exception) -> None:
+        facts: dict[str, Any] = {"at": self.clock.now(), "error": str(error)}
+        self._listener([kind(symbol=seat.symbol, strategy=seat.origin.strategy, **facts) for seat in seats])

@@ -1,0 +1,153 @@
+"""One live run as a user holds it: an async iterator of events, with a hand on what goes on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from holdfast.errors import InvalidOption
+from holdfast.runtime.live.connect import connected
+from holdfast.runtime.live.engine import Engine
+from holdfast.runtime.live.orders import Patience
+from holdfast.runtime.live.parts import Listener, Parts
+from holdfast.runtime.live.start import OrphanPolicy, Start
+from holdfast.runtime.spec import ExchangeSpec, StrategySpec
+from holdfast.store import Store
+from holdfast.trading.events import Happening
+
+if TYPE_CHECKING:
+    from holdfast.runtime.desk import Desk
+
+__all__ = ("LiveRun", "Options", "SeatStatus")
+
+
+class SeatStatus(Struct, frozen=True, kw_only=True):
+    """How a strategy stands on a symbol: `status` of its signal, or "idle"; `cursor` is market time (ms)."""
+
+    strategy: str
+    symbol: str
+    status: str
+    cursor: int
+    stopped: bool
+    halted: str
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How a run is to start and to wait; see `Live.run`."""
+
+    policy: OrphanPolicy
+    resume: bool
+    poll: float
+    patience: Patience | None
+
+
+class LiveRun:
+    """One live run: iterate it for its events, each yielded after its commit. Leaving the iteration detaches."""
+
+    def __init__(
+        self,
+        desk: "Desk",
+        exchange: ExchangeSpec,
+        wanted: Sequence[tuple[StrategySpec, str]],
+        options: Options,
+    ) -> None:
+        self._desk = desk
+        self._exchange = exchange
+        self._wanted = wanted
+        self._options = options
+        self._events: asyncio.Queue[Happening | None] = asyncio.Queue()
+        self._engine: Engine | None = None
+        self._detached = False
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the run; raises InvalidOption before it has started."""
+        if self._engine is None:
+            raise InvalidOption("the run has not started yet")
+        return self._engine
+
+    def detach(self) -> None:
+        """Let go after the step under way: positions and orders stay, nothing is stored, the next start resumes."""
+        self._detached = True
+        if self._engine is not None:
+            self._engine.detach()
+
+    async def stop(self, symbol: str | None = None) -> None:
+        """Take no new signals from now on; see `Control.stop`."""
+        await self.engine.control.stop(symbol)
+
+    async def resume(self, symbol: str | None = None) -> None:
+        """Take new signals again; see `Control.resume`."""
+        await self.engine.control.resume(symbol)
+
+    async def close(self, symbol: str, *, strategy_name: str | None = None) -> bool:
+        """Close a symbol's open signal at the market now; False where there is none."""
+        return await self.engine.control.request("close", symbol, strategy_name)
+
+    async def cancel(self, symbol: str, *, strategy_name: str | None = None) -> bool:
+        """Cancel a symbol's scheduled entry now; False where there is none."""
+        return await self.engine.control.request("cancel", symbol, strategy_name)
+
+    def status(self) -> list[SeatStatus]:
+        """Return how each strategy stands on each symbol, as committed."""
+        seats = self._engine.seats if self._engine is not None else []
+        return [
+            SeatStatus(
+                strategy=seat.origin.strategy,
+                symbol=seat.symbol,
+                status=seat.row.status if seat.row else "idle",
+                cursor=seat.held.run.cursor,
+                stopped=seat.held.run.stopped,
+                halted=seat.held.run.halted,
+            )
+            for seat in seats
+            if seat.book is not None
+        ]
+
+    def __aiter__(self) -> AsyncIterator[Happening]:
+        return self._iterate()
+
+    async def _iterate(self) -> AsyncIterator[Happening]:
+        task = asyncio.create_task(self.trade(self._listen))
+        task.add_done_callback(lambda _: self._events.put_nowait(None))
+        try:
+            while (event := await self._events.get()) is not None:
+                yield event
+            await task
+        finally:
+            self.detach()
+            await asyncio.wait([task])
+
+    def _listen(self, events: Sequence[Happening]) -> None:
+        for event in events:
+            self._events.put_nowait(event)
+
+    async def trade(self, listener: Listener) -> None:
+        """Run to the end, telling `listener` what was committed; the store is opened and closed here."""
+        rules = self._wanted[0][0].rules
+        with self._desk.adapters.running():
+            async with (
+                self._desk.adapters.opened() as store,
+                connected(self._exchange, store, rules) as (market, broker),
+            ):
+                self._engine = self._assembled(store, market, broker, listener)
+                if self._detached:
+                    return
+                await self._engine.run()
+
+    def _assembled(self, store: Store, market: Any, broker: Any, listener: Listener) -> Engine:
+        parts = Parts(
+            store=store,
+            exchange=market,
+            broker=broker,
+            wanted=self._wanted,
+            profiles=self._desk.profiles,
+            clock=self._desk.clock,
+            ids=self._desk.ids,
+            listener=listener,
+            patience=self._options.patience,
+        )
+        registered = frozenset(self._desk.strategies)
+        start = Start(parts, policy=self._options.policy, registered=registered, resume=self._options.resume)
+        return Engine(parts, start, poll=self._options.poll)
