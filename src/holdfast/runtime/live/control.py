@@ -57,3 +57,5 @@ class Control:
             else:
                 draft.run(halted="")
             await self._parts.orders.commit(seat, draft)
+            if not stopped:  # whatever was under way when the symbol was halted
+                await self._parts.orders.carry_out(seat, maybe_sent=True)

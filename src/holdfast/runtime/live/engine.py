@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from holdfast import points
-from holdfast.errors import Conflict, MarketEnded, StoreFull, Unavailable, Unknown
+from holdfast.errors import BadCandles, Conflict, MarketEnded, StoreFull, Unavailable, Unknown
 from holdfast.market.candles import Window
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.control import Control
@@ -67,7 +67,7 @@ class Engine:
         except MarketEnded:
             await self._finish("the market ended")
         finally:
-            self._parts.close()
+            self._parts.caller.close()
 
     def detach(self) -> None:
         """Let go after the step under way: positions and orders stay as they are, and the next start resumes."""
@@ -105,22 +105,26 @@ class Engine:
 
     async def _due(self) -> list[tuple[Seat, list[Candle], list[OrderState]]]:
         self._parts.feed.new_round()
-        due = []
+        due, troubled = [], False
         for seat in self._parts.seats:
             if seat.held.run.halted:
                 continue
             try:
                 candles = await self._parts.feed.next(seat)
                 observed = await self._observe(seat) if candles else []
-            except (Unavailable, Unknown) as error:
+            except (Unavailable, Unknown, BadCandles) as error:
+                # Its cursor stays where it is: the candles are owed to it, and come late if they come.
                 self._parts.exchange_trouble(seat, error)
-                await self._parts.clock.sleep(self._pause())
+                troubled = True
                 continue
             if candles and not seat.held.run.halted:
                 due.append((seat, candles, observed))
         if due:
-            self._failures = 0
             points.reached("live.candles-received")
+        if troubled:
+            await self._parts.clock.sleep(self._pause())
+        elif due:
+            self._failures = 0
         return due
 
     async def _observe(self, seat: Seat) -> list[OrderState]:

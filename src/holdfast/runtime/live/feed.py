@@ -1,9 +1,11 @@
 """The feed: closed candles for each seat, from where its book stands; and the candles its strategy looks back at."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from holdfast.market.candles import Window
+from holdfast.errors import BadCandles
+from holdfast.market.candles import View, Window
 from holdfast.runtime.live.seat import Seat
 from holdfast.trading.candle import MINUTE, Candle
 
@@ -33,7 +35,7 @@ class Feed:
         place = (seat.symbol, cursor)
         if place not in self._answers:
             answer = await self._exchange.candles(seat.symbol, "1m", cursor, BATCH)
-            self._answers[place] = list(_without_gaps(seat.turn.candles.last, answer))
+            self._answers[place] = list(_without_gaps(_last(seat.turn.candles), _checked(answer)))
         return self._answers[place]
 
     async def warm_up(self, seat: Seat) -> Window:
@@ -45,13 +47,29 @@ class Feed:
         while since < cursor:
             wanted = min(BATCH, (cursor - since) // MINUTE)
             answer = await self._exchange.candles(seat.symbol, "1m", since, wanted)
-            past = [candle for candle in answer if since <= candle.at < cursor]
+            past = [candle for candle in _checked(answer) if since <= candle.at < cursor]
             if not past:
                 break
-            for candle in _without_gaps(window.last if len(window) else None, past):
+            for candle in _without_gaps(_last(window), past):
                 window.append(candle)
             since = past[-1].at + MINUTE
         return window
+
+
+def _last(candles: "Window | View") -> Candle | None:
+    return candles.last if len(candles) else None
+
+
+def _checked(candles: Sequence[Candle]) -> Sequence[Candle]:
+    """Return candles that can be right; raises BadCandles for an answer that makes no sense."""
+    for candle in candles:
+        prices = (candle.open, candle.close, candle.low)
+        sane = candle.high - candle.low >= 0 and all(candle.low <= price <= candle.high for price in prices)
+        if not sane or not candle.low > 0 or not candle.high < math.inf or candle.at % MINUTE:
+            raise BadCandles(
+                f"the exchange answered a candle that cannot be right: {candle}", reason="nonsense"
+            )
+    return candles
 
 
 def _without_gaps(last: Candle | None, candles: Sequence[Candle]) -> Iterator[Candle]:

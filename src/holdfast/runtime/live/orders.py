@@ -7,15 +7,15 @@ only once the exchange's own clock has passed the expiry that was committed with
 request is refused. Where a broker has no such rule, nothing is ever sent twice: the symbol halts instead.
 """
 
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast import points
-from holdfast.errors import Rejected, Unavailable, Unknown
+from holdfast.errors import Rejected, Unknown
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.ledger import Ledger
+from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.turn import settle_risk
 from holdfast.system import Clock
@@ -28,33 +28,14 @@ if TYPE_CHECKING:
     from holdfast.broker.protocol import Broker
     from holdfast.market.protocol import Exchange
 
-__all__ = ("Orders", "Patience", "Unsettled")
+__all__ = ("Orders", "Unsettled")
 
 CLOCK_MARGIN: Final = 100
 """Milliseconds past an expiry before "not found" is believed: clocks are read over a network."""
 
 
-class Lookup(Protocol):
-    """A broker's look-up."""
-
-    async def __call__(self, client_id: str, *, symbol: str) -> OrderState | None:
-        """Return the order of that client id."""
-
-
 class Unsettled(Exception):
     """What became of an intent cannot be found out from here; a person must look at the exchange."""
-
-
-class Patience(Struct, frozen=True, kw_only=True):
-    """How often an exchange is asked again before a symbol halts, and the pauses (s), doubling, in between."""
-
-    attempts: int = 10
-    first: float = 0.05
-    longest: float = 5.0
-
-    def pauses(self) -> list[float]:
-        """Return the pauses between the attempts."""
-        return [min(self.first * 2**i, self.longest) for i in range(self.attempts - 1)]
 
 
 class Orders:
@@ -116,7 +97,7 @@ class Orders:
 
     async def look_up(self, order: OrderState) -> OrderState | None:
         """Return an order as the exchange knows it now; raises Unknown after bounded attempts."""
-        return await self._ask_again(self._broker.lookup, order.client_id, order.symbol)
+        return await self._look_up(order.client_id, order.symbol)
 
     async def _halt(self, seat: Seat, reason: str) -> None:
         draft = seat.draft(self._clock.now())
@@ -159,7 +140,7 @@ class Orders:
 
     async def _refused(self, intent: Intent, order: Order, error: Rejected) -> OrderState:
         # "Duplicate id" is a refusal too: whatever the words, an order of that id that exists is our order.
-        found = await self._ask_again(self._broker.lookup, order.client_id, order.symbol)
+        found = await self._look_up(order.client_id, order.symbol)
         if found is not None:
             return found
         if error.facts.get("reason") == "expired":
@@ -168,7 +149,7 @@ class Orders:
         return _never_sent(intent, str(error) or "refused by the exchange")
 
     async def _known(self, intent: Intent, symbol: str) -> OrderState:
-        found = await self._ask_again(self._broker.lookup, intent.client_id, symbol)
+        found = await self._look_up(intent.client_id, symbol)
         if found is None:
             raise Unsettled(
                 f"order {intent.client_id} was acknowledged, and {self._broker.name} knows it no more"
@@ -204,7 +185,7 @@ class Orders:
 
     async def _find(self, intent: Intent, symbol: str) -> OrderState | None:
         try:
-            found = await self._ask_again(self._broker.lookup, intent.client_id, symbol)
+            found = await self._look_up(intent.client_id, symbol)
         except Unknown as error:
             raise Unsettled(
                 f"order {intent.client_id}: {self._broker.name} does not answer ({error})"
@@ -246,13 +227,8 @@ class Orders:
     def _expiry(self) -> int:
         return self._clock.now() + self._offset + int((self._broker.request_expiry or 0) * 1000)
 
-    async def _ask_again(self, ask: "Lookup", client_id: str, symbol: str) -> OrderState | None:
-        for pause in self._patience.pauses():
-            try:
-                return await ask(client_id, symbol=symbol)
-            except (Unknown, Unavailable):
-                await self._clock.sleep(pause)
-        return await ask(client_id, symbol=symbol)
+    async def _look_up(self, client_id: str, symbol: str) -> OrderState | None:
+        return await self._patience.ask(self._clock, lambda: self._broker.lookup(client_id, symbol=symbol))
 
 
 def _never_sent(intent: Intent, reason: str) -> OrderState:

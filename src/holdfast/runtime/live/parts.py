@@ -1,13 +1,14 @@
 """What the parts of a live run share: the store's ledger, the exchange, the orders, the seats, and who is told."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from holdfast.errors import InvalidOption
 from holdfast.runtime.calls import GuardedCaller
 from holdfast.runtime.live.feed import Feed
 from holdfast.runtime.live.ledger import Ledger
-from holdfast.runtime.live.orders import Orders, Patience
+from holdfast.runtime.live.orders import Orders
+from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.spec import StrategySpec
 from holdfast.store import Store
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Listener", "Parts")
 
+T = TypeVar("T")
 Listener = Callable[[Sequence[Happening]], None]
 
 
@@ -47,11 +49,12 @@ class Parts:
         self.profiles = profiles
         self.clock = clock
         self.ledger = Ledger(store, clock=clock, ids=ids, emit=listener, trouble=self.store_trouble)
-        self.orders = Orders(broker, exchange, self.ledger, clock=clock, patience=patience or Patience())
+        self.patience = patience or Patience()
+        self.orders = Orders(broker, exchange, self.ledger, clock=clock, patience=self.patience)
+        self.caller = GuardedCaller()
         self.feed = Feed(exchange)
         self.seats = [self.seat(spec, symbol) for spec, symbol in wanted]
         self._listener = listener
-        self._callers: list[GuardedCaller] = []
 
     def seat(self, spec: StrategySpec, symbol: str) -> Seat:
         """Return a seat of this run for a strategy on a symbol, not loaded yet."""
@@ -71,15 +74,9 @@ class Parts:
             )
         return found
 
-    def caller(self) -> GuardedCaller:
-        """Return a caller of a strategy's functions that ends with the run."""
-        self._callers.append(GuardedCaller())
-        return self._callers[-1]
-
-    def close(self) -> None:
-        """Let go of the strategies' threads."""
-        for caller in self._callers:
-            caller.close()
+    async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Return the exchange's answer to a question that changes nothing; see `Patience.ask`."""
+        return await self.patience.ask(self.clock, question)
 
     def store_trouble(self, error: Exception) -> None:
         """Tell everybody that the store refused or failed: an event that cannot be stored."""

@@ -9,8 +9,8 @@ from msgspec import Struct
 from holdfast.errors import InvalidOption
 from holdfast.runtime.live.connect import connected
 from holdfast.runtime.live.engine import Engine
-from holdfast.runtime.live.orders import Patience
 from holdfast.runtime.live.parts import Listener, Parts
+from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.start import OrphanPolicy, Start
 from holdfast.runtime.spec import ExchangeSpec, StrategySpec
 from holdfast.store import Store
@@ -148,6 +148,7 @@ class LiveRun:
             listener=listener,
             patience=self._options.patience,
         )
-        registered = frozenset(self._desk.strategies)
-        start = Start(parts, policy=self._options.policy, registered=registered, resume=self._options.resume)
+        start = Start(
+            parts, policy=self._options.policy, registered=self._desk.strategies, resume=self._options.resume
+        )
         return Engine(parts, start, poll=self._options.poll)

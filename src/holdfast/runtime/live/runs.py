@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import InvalidOption
 from holdfast.runtime.live.handle import Handle
-from holdfast.runtime.live.orders import Patience
+from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.run import LiveRun, Options
 from holdfast.runtime.live.start import OrphanPolicy
 from holdfast.trading.events import Happening

@@ -5,7 +5,8 @@ bind the namespace -> find open signals nobody would watch -> load the seats -> 
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Final, Literal
 
 from holdfast import points
@@ -15,11 +16,11 @@ from holdfast.runtime.book import Book, Draft, Run
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.reconcile import unknown_orders
 from holdfast.runtime.live.seat import Seat
-from holdfast.runtime.spec import watcher
+from holdfast.runtime.spec import StrategySpec, watcher
 from holdfast.runtime.turn import Turn
 from holdfast.store import ABSENT, Key, Put
 from holdfast.trading.candle import MINUTE
-from holdfast.trading.events import Reconciled, Recovered, Started
+from holdfast.trading.events import Reconciled, Recovered, Started, Stopped
 from holdfast.trading.inputs import Request
 from holdfast.trading.rules import Rules
 from holdfast.trading.signal import SignalRow
@@ -38,7 +39,7 @@ class Start:
     """
 
     def __init__(
-        self, parts: Parts, *, policy: OrphanPolicy, registered: frozenset[str], resume: bool
+        self, parts: Parts, *, policy: OrphanPolicy, registered: Mapping[str, StrategySpec], resume: bool
     ) -> None:
         self._parts = parts
         self._policy = policy
@@ -50,12 +51,12 @@ class Start:
         parts = self._parts
         await self._bind()
         await self._take_orphans()
-        await parts.orders.synchronise()
+        await parts.ask(parts.orders.synchronise)
         await parts.ledger.load(parts.seats)
         await self._begin()
         for seat in parts.seats:
-            seat.market = await parts.exchange.market(seat.symbol)
-            seat.turn = Turn(seat.spec, await parts.feed.warm_up(seat), parts.caller())
+            seat.market = await parts.ask(partial(parts.exchange.market, seat.symbol))
+            seat.turn = Turn(seat.spec, await parts.ask(partial(parts.feed.warm_up, seat)), parts.caller)
         await recover(parts, parts.seats)
         await self._reconcile()
         await self._flatten()
@@ -91,9 +92,9 @@ class Start:
         if self._policy == "ignore":
             return
         for row in rows:
-            self._parts.seats.append(
-                self._parts.seat(watcher(row.strategy, Rules(), risk=row.risk), row.symbol)
-            )
+            known = self._registered.get(row.strategy)
+            spec = watcher(row.strategy, known.rules if known else Rules(), risk=row.risk)
+            self._parts.seats.append(self._parts.seat(spec, row.symbol))
 
     async def _orphans(self) -> list[SignalRow]:
         """Return the live signals in the store whose strategy and symbol no seat of this run has."""
@@ -128,7 +129,7 @@ class Start:
 
     async def _begin(self) -> None:
         """Commit that the run has the seats; a seat's first cursor is the market's time now, and never moves back."""
-        now = await self._parts.exchange.now()
+        now = await self._parts.ask(self._parts.exchange.now)
         drafts = [(seat, self._begun(seat, now - now % MINUTE)) for seat in self._parts.seats]
         await self._parts.ledger.commit(drafts, vital=True)
         points.reached("start.committed")
@@ -145,10 +146,13 @@ class Start:
             draft.tell(Recovered, status=status, detail=findings)
         if self._resume:
             draft.run(halted="", stopped=False)
+        elif draft.book.run.stopped:
+            draft.tell(Stopped, reason="it was stopped before: resume it, and it takes new signals again")
         return draft
 
     async def _reconcile(self) -> None:
-        unknown = await unknown_orders(self._parts.store, self._parts.broker, self._parts.seats)
+        parts = self._parts
+        unknown = await parts.ask(partial(unknown_orders, parts.store, parts.broker, parts.seats))
         for seat, orders in unknown.items():
             draft = self._draft(seat)
             names = tuple(order.client_id for order in orders)
