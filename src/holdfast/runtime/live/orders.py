@@ -77,8 +77,10 @@ class Orders:
             except Unsettled as error:
                 await self._halt(seat, str(error))
                 return
-            maybe_sent = False
             await self.outcome(seat, order, intent)
+            after = seat.row.intent if seat.row is not None else None
+            # The same intent again: half an answer did not settle it, and it has been sent.
+            maybe_sent = after is not None and after.client_id == intent.client_id and after.kind == intent.kind
 
     async def outcome(self, seat: Seat, order: OrderState, intent: Intent) -> None:
         """Commit the exchange's word on an order: the one commit of an effect's outcome and all that follows."""
@@ -160,11 +162,11 @@ class Orders:
         """Wait for the last word where only that settles the intent: market orders and cancels."""
         resting = order.type == "limit" and intent.kind == "submit"
         for pause in self._patience.pauses():
-            if order.final or resting:
+            if _is_told(order) or resting:
                 return order
             await self._clock.sleep(pause)
             order = await self._known(intent, order.symbol)
-        if order.final:
+        if _is_told(order):
             return order
         raise Unsettled(f"order {order.client_id} stays {order.status!r} at {self._broker.name}")
 
@@ -229,6 +231,11 @@ class Orders:
 
     async def _look_up(self, client_id: str, symbol: str) -> OrderState | None:
         return await self._patience.ask(self._clock, lambda: self._broker.lookup(client_id, symbol=symbol))
+
+
+def _is_told(order: OrderState) -> bool:
+    # "filled" without its fills is half an answer: exchanges list fills a moment later.
+    return order.final and bool(order.fills or order.status != "filled")
 
 
 def _never_sent(intent: Intent, reason: str) -> OrderState:
