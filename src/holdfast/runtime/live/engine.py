@@ -86,27 +86,35 @@ class Engine:
 
     async def _round(self) -> bool:
         """Take the market's next minute where it has closed; return whether anything was there to do."""
-        due = await self._due()
-        if not due:
-            return False
-        async with self._step:
-            try:
-                await self._take(due)
-            except Conflict as error:
-                # Somebody else changed what was decided from: nothing was committed, so decide anew.
-                logging.getLogger("holdfast.live").warning("decided anew: %s", error)
-                await self._parts.ledger.load(self._parts.seats)
-                await recover(self._parts, self._parts.seats)
-            except StoreFull as error:
-                self._room = False
-                self._parts.store_trouble(error)
-                await self._parts.clock.sleep(self._pause())
-        return True
+        try:
+            await self._settle_first()
+            due = await self._due()
+            if due:
+                async with self._step:
+                    await self._take(due)
+        except Conflict as error:
+            # Somebody else changed what was decided from: nothing was committed, so decide anew.
+            logging.getLogger("holdfast.live").warning("decided anew: %s", error)
+            await self._parts.ledger.load(self.seats)
+            return True
+        except StoreFull as error:
+            self._room = False
+            self._parts.store_trouble(error)
+            await self._parts.clock.sleep(self._pause())
+            return True
+        return bool(due)
+
+    async def _settle_first(self) -> None:
+        """Settle what a failed step has left standing, before the market is asked to move on."""
+        pending = [seat for seat in self.seats if seat.row is not None and seat.row.intent is not None]
+        if pending:
+            async with self._step:
+                await recover(self._parts, pending)
 
     async def _due(self) -> list[tuple[Seat, list[Candle], list[OrderState]]]:
         self._parts.feed.new_round()
         due, troubled = [], False
-        for seat in self._parts.seats:
+        for seat in self.seats:
             if seat.held.run.halted:
                 continue
             try:
@@ -133,14 +141,14 @@ class Engine:
         if row is None or row.entry.final or row.intent is not None:
             return []
         order = await self._parts.orders.look_up(row.entry)
-        if order is None:
+        if order is not None:
+            return [order]
+        async with self._step:
             draft = seat.draft(self._parts.clock.now())
-            draft.halt(
-                f"order {row.entry.client_id} was open, and {self._parts.broker.name} knows it no more: look for it"
-            )
+            name = self._parts.broker.name
+            draft.halt(f"order {row.entry.client_id} was open, and {name} knows it no more: look for it")
             await self._parts.orders.commit(seat, draft)
-            return []
-        return [order]
+        return []
 
     async def _take(self, due: Sequence[tuple[Seat, list[Candle], list[OrderState]]]) -> None:
         drafts = []

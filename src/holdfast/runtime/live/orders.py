@@ -80,7 +80,9 @@ class Orders:
             await self.outcome(seat, order, intent)
             after = seat.row.intent if seat.row is not None else None
             # The same intent again: half an answer did not settle it, and it has been sent.
-            maybe_sent = after is not None and after.client_id == intent.client_id and after.kind == intent.kind
+            maybe_sent = (
+                after is not None and after.client_id == intent.client_id and after.kind == intent.kind
+            )
 
     async def outcome(self, seat: Seat, order: OrderState, intent: Intent) -> None:
         """Commit the exchange's word on an order: the one commit of an effect's outcome and all that follows."""

@@ -1,59 +1,79 @@
-"""Comparing the exchange's orders with the store: finds ours that the store does not know."""
+"""Comparing the exchange's orders with the store: finds ours that the store does not know.
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+There are none unless the store has lost commits: an older copy was put back, or a failover forgot some.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import Struct
 
 from holdfast.runtime.live.seat import Seat
 from holdfast.store import Store
 from holdfast.trading.candle import MINUTE
-from holdfast.trading.events import from_document
 from holdfast.trading.ids import client_prefix, namespace_prefix
 from holdfast.trading.order import OrderState
 
 if TYPE_CHECKING:
     from holdfast.broker.protocol import Broker
 
-__all__ = ("unknown_orders",)
+__all__ = ("Unknowns", "unknown_orders")
 
 LOOK_BACK: Final = 60 * MINUTE
 TAIL: Final = 1_000
 
 
-async def unknown_orders(
-    store: Store, broker: "Broker", seats: Sequence[Seat]
-) -> dict[Seat, list[OrderState]]:
-    """Return the exchange's orders under our ids that the store does not know, by seat.
+class Unknowns(Struct, frozen=True):
+    """Orders under our ids that the store does not know: by the seat that they belong to, and of no seat."""
 
-    There are none unless the store has lost commits (an older copy was put back). Raises Orphaned for orders of
-    this namespace that belong to no seat and to no signal in the store.
-    """
-    if not seats:
-        return {}
-    since = min(seat.held.run.cursor for seat in seats) - LOOK_BACK
+    of_seats: dict[Seat, list[OrderState]]
+    strays: list[OrderState]
+
+
+async def unknown_orders(store: Store, broker: "Broker", seats: Sequence[Seat]) -> Unknowns:
+    """Return the orders since the seats' cursors that carry the namespace's ids and are not in the store."""
+    since = min((seat.held.run.cursor for seat in seats), default=0) - LOOK_BACK
+    found = {order.client_id: order for order in [*await broker.fills(since), *await broker.open_orders()]}
     ours = namespace_prefix(store.namespace)
-    found = {o.client_id: o for o in [*await broker.fills(since), *await broker.open_orders()]}
-    foreign = [order for name, order in sorted(found.items()) if name.startswith(ours)]
-    unknown: dict[Seat, list[OrderState]] = {}
+    strays = {name: order for name, order in sorted(found.items()) if name.startswith(ours)}
+    for seat in seats:
+        strays = _without(strays, _ids_of_row(seat)) if strays else {}
+    if strays:
+        strays = _without(strays, await _ids_in_streams(store))
+    return _by_seat(store, seats, strays)
+
+
+def _by_seat(store: Store, seats: Sequence[Seat], strays: dict[str, OrderState]) -> Unknowns:
+    of_seats: dict[Seat, list[OrderState]] = {}
     for seat in seats:
         prefix = client_prefix(store.namespace, seat.origin.strategy)
-        mine = [o for o in foreign if o.client_id.startswith(prefix) and o.symbol == seat.symbol]
-        known = await _known_ids(store, seat) if mine else set()
-        if lost := [order for order in mine if order.client_id not in known]:
-            unknown[seat] = lost
-    return unknown
+        lost = [o for name, o in strays.items() if name.startswith(prefix) and o.symbol == seat.symbol]
+        if lost:
+            of_seats[seat] = lost
+            strays = _without(strays, {order.client_id for order in lost})
+    return Unknowns(of_seats, list(strays.values()))
 
 
-async def _known_ids(store: Store, seat: Seat) -> set[str]:
-    known = set() if seat.row is None else {o.client_id for o in (seat.row.entry, *seat.row.exits)}
-    run = seat.held.run
-    for stream, count in zip(seat.streams(), (run.history, run.system), strict=True):
-        async for event in store.read(stream, after=max(count - TAIL, 0)):
-            known |= _client_ids(event.value)
+def _without(orders: dict[str, OrderState], known: Iterable[str]) -> dict[str, OrderState]:
+    gone = set(known)
+    return {name: order for name, order in orders.items() if name not in gone}
+
+
+def _ids_of_row(seat: Seat) -> set[str]:
+    return set() if seat.row is None else {order.client_id for order in (seat.row.entry, *seat.row.exits)}
+
+
+async def _ids_in_streams(store: Store) -> set[str]:
+    """Return the client ids that the newer events of every strategy and symbol of the namespace speak of."""
+    known: set[str] = set()
+    for stream in (await store.names()).streams:
+        if stream.startswith(("history.", "system.")):
+            last = await store.last_number(stream)
+            async for event in store.read(stream, after=max(last - TAIL, 0)):
+                known |= _ids_in(event.value)
     return known
 
 
-def _client_ids(document: object) -> set[str]:
-    """Return the client ids of the orders that a stored event speaks of."""
-    event = from_document(document, 0)
-    named = {getattr(event, "client_id", "")}
-    return (named | {name for name in getattr(event, "orders", ())}) - {""}
+def _ids_in(document: dict[str, Any]) -> set[str]:
+    named = {document.get("client_id", ""), *document.get("orders", ())}
+    return named - {""}

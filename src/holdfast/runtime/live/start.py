@@ -22,6 +22,7 @@ from holdfast.store import ABSENT, Key, Put
 from holdfast.trading.candle import MINUTE
 from holdfast.trading.events import Reconciled, Recovered, Started, Stopped
 from holdfast.trading.inputs import Request
+from holdfast.trading.order import OrderState
 from holdfast.trading.rules import Rules
 from holdfast.trading.signal import SignalRow
 
@@ -153,13 +154,16 @@ class Start:
     async def _reconcile(self) -> None:
         parts = self._parts
         unknown = await parts.ask(partial(unknown_orders, parts.store, parts.broker, parts.seats))
-        for seat, orders in unknown.items():
-            draft = self._draft(seat)
-            names = tuple(order.client_id for order in orders)
-            detail = "; ".join(
-                f"{o.side} {o.filled:g} of {o.quantity:g} {o.symbol} ({o.status})" for o in orders
+        if unknown.strays and self._policy not in ("ignore", "later"):
+            raise Orphaned(
+                f"the exchange has orders of this namespace that the store does not know: {_listed(unknown.strays)}. "
+                "Check the positions there, then start with --ignore",
+                positions=tuple(unknown.strays),
             )
-            draft.tell(Reconciled, detail=detail, orders=names)
+        for seat, orders in unknown.of_seats.items():
+            draft = self._draft(seat)
+            detail = _listed(orders)
+            draft.tell(Reconciled, detail=detail, orders=tuple(order.client_id for order in orders))
             draft.halt(
                 f"orders of ours that the store does not know: {detail}. Check the position, then resume"
             )
@@ -171,6 +175,10 @@ async def recover(parts: Parts, seats: Iterable[Seat]) -> None:
     for seat in seats:
         await parts.orders.carry_out(seat, maybe_sent=True)
         points.reached("start.settled")
+
+
+def _listed(orders: list[OrderState]) -> str:
+    return "; ".join(f"{o.side} {o.filled:g} of {o.quantity:g} {o.symbol} ({o.status})" for o in orders)
 
 
 def _refused(rows: list[SignalRow]) -> Orphaned:
