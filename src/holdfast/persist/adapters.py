@@ -7,11 +7,12 @@ from typing import Final
 from holdfast.errors import AdapterInUse, InvalidOption
 from holdfast.persist.adapter_store import AdapterStore
 from holdfast.persist.domains import DOMAINS, Ctor
+from holdfast.persist.host import Host
 from holdfast.persist.shared import PerLoop, SharedStore, file_store, file_url
 from holdfast.persist.view import StoreViews, persist_of
 from holdfast.store import Store, open_store
 from holdfast.store.url import parse
-from holdfast.system import Clock, Ids, system_ids
+from holdfast.system import Clock, Ids, SystemClock, system_ids
 
 __all__ = ("Adapters",)
 
@@ -75,12 +76,13 @@ class Adapters:
         """Return the desk's one store as chosen, not yet open.
 
         A store that was given as an object is returned itself. Raises InvalidOption where adapters are
-        registered and nothing serves the signals.
+        registered and nothing serves the signals, or none is and adapters served this folder before.
         """
         one = self._one_store()
         if one is not None:
             return one
         if not self._ctors:
+            Host(self.base_dir, self.namespace, clock=self._clock or SystemClock()).refuse_adapters()
             return self._open_store(file_url(self.base_dir))
         return AdapterStore(
             self._served(),

@@ -5,7 +5,7 @@ from typing import final
 from holdfast.persist.base import PersistBase
 from holdfast.persist.domains import entity_name_of
 from holdfast.persist.shared import PerLoop, SharedStore
-from holdfast.store import Store
+from holdfast.store import Durability, Store
 
 __all__ = ("StorePersist", "StoreViews", "persist_of")
 
@@ -35,6 +35,11 @@ class StoreViews:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._loops = PerLoop()
+
+    @property
+    def durability(self) -> Durability:
+        """What a write through a view survives: what the store declares."""
+        return self.store.durability
 
     def __call__(self, entity_name: str, base_dir: str = "") -> StorePersist:
         """Return the view of an entity name in the store; does no I/O."""

@@ -1,0 +1,105 @@
+"""What this machine knows of a namespace on adapters: a lock, and a note of what served it last."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.errors import Corrupt, InvalidOption
+from holdfast.persist.domains import DOMAINS
+from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.layout import Layout
+from holdfast.store.backends.file.lock import acquire
+from holdfast.system import Clock
+
+__all__ = ("COPY", "Host", "Note")
+
+COPY: Final = "to move what is stored, run `holdfast store copy FROM TO`"
+
+
+class Note(Struct, frozen=True):
+    """A name for this folder that no other has, and which adapter serves which domain."""
+
+    place: str
+    map: dict[str, str]
+
+
+class Host:
+    """The folder `{base_dir}/.holdfast` of one namespace, as far as adapters need it; file stores leave it alone."""
+
+    def __init__(self, base_dir: str, namespace: str, *, clock: Clock, disk: Disk | None = None) -> None:
+        self._disk = disk or Disk()
+        self._clock = clock
+        self._layout = Layout.of(self._disk.absolute(base_dir), namespace)
+        self._lock: int | None = None
+
+    def acquire(self) -> None:
+        """Keep every other process of this machine out until `release`, or the end of this one (StoreInUse)."""
+        self._make_folders()
+        self._lock = acquire(self._disk, f"{self._layout.own}/adapters.lock", self._clock)
+
+    def release(self) -> None:
+        """Let other processes in; without the lock this does nothing."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            self._disk.close(lock)
+
+    def read(self) -> Note | None:
+        """Return the note, None where there is none yet; raises Corrupt where it is no note."""
+        if self._disk.stamp(self._note) is None:
+            return None
+        try:
+            return msgspec.json.decode(self._disk.read(self._note), type=Note)
+        except msgspec.DecodeError as error:
+            message = f"{self._note} is damaged; if the adapters are the same as before, remove it"
+            raise Corrupt(message, key=None, reason=str(error), path=self._note) from error
+
+    def write(self, note: Note) -> None:
+        """Replace the note, durably, wholly or not at all."""
+        aside = f"{self._note}.new"
+        if self._disk.stamp(aside) is not None:
+            self._disk.remove(
+                aside
+            )  # left by a start that was killed here; the lock says that it is ours now
+        file = self._disk.create(aside)
+        try:
+            self._disk.write(file, msgspec.json.encode(note), 0)
+            self._disk.flush(file)
+        finally:
+            self._disk.close(file)
+        self._disk.rename(aside, self._note)
+        self._disk.flush_folder(self._layout.own)
+
+    def refuse_files(self) -> None:
+        """Raise InvalidOption where a file store of this folder holds a strategy's state."""
+        if not self._disk.is_folder(self._layout.root):
+            return
+        held = {name for name, is_folder in self._disk.folder(self._layout.root) if is_folder}
+        if any(name.startswith(f"{domain}.") for name in held for domain in DOMAINS):
+            raise InvalidOption(
+                f"the file store in {self._layout.root} holds the state of strategies, and adapters are to serve "
+                f"them now: {COPY}, or use another base_dir",
+                path=self._layout.root,
+            )
+
+    def refuse_adapters(self) -> None:
+        """Raise InvalidOption where adapters served this folder, and files are to serve it now."""
+        if self._disk.stamp(self._note) is not None:
+            raise InvalidOption(
+                f"adapters served {self._layout.root} ({self._note} says which), and none is registered now: "
+                f"register them again, or {COPY}",
+                path=self._note,
+            )
+
+    @property
+    def _note(self) -> str:
+        return f"{self._layout.own}/adapters.json"
+
+    def _make_folders(self) -> None:
+        path, missing = self._layout.own, []
+        while not self._disk.is_folder(path):
+            missing.append(path)
+            path = path.rpartition("/")[0] or "/"
+        for folder in reversed(missing):
+            self._disk.make_folder(folder)
+            self._disk.flush_folder(folder.rpartition("/")[0] or "/")
