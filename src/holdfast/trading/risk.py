@@ -123,7 +123,7 @@ def _answer(validation: Validation, view: RiskView) -> str:
     try:
         answer = validation(view)
     except Exception as error:  # a check that cannot be made has not been passed
-        return f"{name}: {error or type(error).__name__}"
-    if answer is None or answer is True or answer == "":
+        return f"{name}: {str(error) or type(error).__name__}"
+    if answer is None or answer in ("", True):  # equal, not identical: numpy has a True of its own
         return ""
-    return f"{name} said no" if answer is False else f"{name}: {answer}"
+    return f"{name} said no" if answer == 0 else f"{name}: {answer}"
