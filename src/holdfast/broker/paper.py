@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol, TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from holdfast.broker.account import Account, Entry, Now
 from holdfast.errors import Conflict, InvalidOption, Rejected, StoreFull, Unavailable, Unknown
 from holdfast.store.base import ABSENT, Expect, Key, Put, Store
+from holdfast.store.codec import Schema
 from holdfast.system import Clock, SystemClock
 from holdfast.trading.candle import MINUTE, Candle
 from holdfast.trading.fills import VWAP_CANDLES, FillModel, current_price
@@ -20,6 +20,7 @@ __all__ = ("PaperBroker", "Prices")
 T = TypeVar("T")
 
 PAGE = 1_000
+ENTRY = Schema(Entry, "paper-order", 1)
 
 
 class Prices(Protocol):
@@ -156,16 +157,17 @@ class PaperBroker:
         book = Account(model=self._model, dedupe="always")
         async for record in self._store.scan(self.account):
             if record.key != self._head:
-                book.load(msgspec.convert(record.value, Entry))
+                book.load(ENTRY.from_document(record.value))
         return book
 
     async def _commit(self, changed: list[Entry]) -> list[Entry]:
         if changed:
+            # Vital: a fill that has happened is kept, also where a store has no more room for new things.
             # The head makes one queue of all changes: an order that another process has sent is never overlooked.
             head = Put(self._head, len(self._book.entries) if self._book else 0, self._version)
             newest = {entry.number: entry for entry in changed}
-            puts = [Put(self._key(entry), msgspec.to_builtins(entry)) for entry in newest.values()]
-            self._version = await self._store.commit([head, *puts])
+            puts = [Put(self._key(entry), ENTRY.to_document(entry)) for entry in newest.values()]
+            self._version = await self._store.commit([head, *puts], vital=True)
         return changed
 
     def _key(self, entry: Entry) -> Key:

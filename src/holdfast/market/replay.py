@@ -14,7 +14,8 @@ class ReplayExchange:
     """Recorded candles by symbol, one minute later each time somebody asks beyond the last closed one.
 
     Nothing is remembered between processes: a run that goes on after a crash asks from where it was, and the
-    market catches up with it. `start` (market time) leaves candles before it for a strategy to look back at.
+    market catches up with it. It starts when `warmup` minutes have closed, or at `start` (market time, ms): earlier
+    candles are there to look back at.
     """
 
     waits = True
@@ -25,10 +26,11 @@ class ReplayExchange:
         series: Mapping[str, Series],
         *,
         start: int | None = None,
+        warmup: int = 1,
         markets: Mapping[str, Market] | None = None,
     ) -> None:
         self.name = name
-        self._tape = Tape(series, start=start)
+        self._tape = Tape(series, start=start, warmup=warmup)
         self._markets = dict(markets or {})
 
     async def candles(self, symbol: str, interval: str, since: int, limit: int) -> list[Candle]:

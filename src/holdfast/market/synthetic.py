@@ -15,6 +15,7 @@ SYNTHETIC_START: Final = 1_704_067_200_000
 """2024-01-01 00:00 UTC: where made-up candles begin, unless told otherwise."""
 
 CENT: Final = 100
+GOLDEN: Final = 0x9E3779B97F4A7C15
 MEAN_MOVE: Final = 0.0006
 CALM: Final = 240
 """Minutes for which the market keeps its temper."""
@@ -46,21 +47,23 @@ def synthetic(
 
 
 class _Noise:
-    """Columns of numbers counted off one stream (splitmix64), whose integers are the same everywhere."""
+    """Columns of numbers, each a stream of its own (splitmix64), whose integers are the same everywhere.
+
+    The n-th number of a column does not depend on how many follow: a longer market begins like a shorter one.
+    """
 
     def __init__(self, seed: int, length: int) -> None:
-        self._next = np.uint64((seed * 0x9E3779B97F4A7C15) % 2**64)
-        self._length = length
+        self._steps = np.arange(1, length + 1, dtype=np.uint64) * np.uint64(GOLDEN)
+        self._seed = seed
+        self._column = 0
 
     def uniform(self) -> Floats:
         """Return a column of numbers from 0 to below 1."""
-        steps = np.arange(1, self._length + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        with np.errstate(over="ignore"):
-            z: NDArray[np.uint64] = self._next + steps
-            self._next = z[-1]
-            z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            z ^= z >> np.uint64(31)
+        self._column += 1
+        z = self._steps + np.uint64((self._seed * GOLDEN + self._column * 0xD1B54A32D192ED03) % 2**64)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
         return (z >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
     def bell(self) -> Floats:

@@ -13,18 +13,18 @@ __all__ = ("Tape",)
 class Tape:
     """One-minute candles by symbol, and the market's time `now`: a candle is closed once `now` has reached its end.
 
-    Plays from `start` (by default when the first minute of all symbols has closed) to the end of the shortest.
+    Plays from `start` (by default when `warmup` minutes of all symbols have closed) to the end of the shortest.
     The series are shared, never copied: a second tape of the same candles costs nothing.
     """
 
     __slots__ = ("end", "now", "series", "start")
 
-    def __init__(self, series: Mapping[str, Series], *, start: int | None = None) -> None:
+    def __init__(self, series: Mapping[str, Series], *, start: int | None = None, warmup: int = 1) -> None:
         _check(series)
         self.series = dict(series)
         first = max(int(one.at[0]) for one in series.values()) + MINUTE
         self.end = min(int(one.at[-1]) for one in series.values()) + MINUTE
-        self.start = self.now = first if start is None else start
+        self.start = self.now = first + (warmup - 1) * MINUTE if start is None else start
         if self.start % MINUTE or not first <= self.start <= self.end:
             raise InvalidOption(
                 f"the market starts at a whole minute from {first} to {self.end}, not {self.start}"

@@ -73,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         default="open",
         help="among which orders a client id is refused twice (default: open, as large exchanges do)",
     )
+    parser.add_argument(
+        "--request-expiry",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="how long a request lives (default: 5)",
+    )
     parser.add_argument("--account", default="simulated", help="the account's name (default: simulated)")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end with the process that started it"
@@ -81,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _options(asked: argparse.Namespace) -> Options:
-    names = ("pace", "speed", "start", "warmup", "fill_model", "dedupe", "account")
+    names = ("pace", "speed", "start", "warmup", "fill_model", "dedupe", "request_expiry", "account")
     return Options(**{name: getattr(asked, name) for name in names})
 
 

@@ -6,6 +6,7 @@ with a clock (`running`). Wall time is only what requests expire by.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import isfinite, remainder
 from typing import Final
 
 from msgspec.structs import replace
@@ -38,7 +39,7 @@ class Engine:
         markets: Mapping[str, Market] | None = None,
     ) -> None:
         self.options = options
-        self.tape = Tape(series, start=_start(series, options))
+        self.tape = Tape(series, start=options.start, warmup=options.warmup)
         self.account = Account(model=options.fill_model, dedupe=options.dedupe)
         self.refused: Counter[str] = Counter()
         self._markets = dict(markets or {})
@@ -147,15 +148,11 @@ class Engine:
             self.account.match(symbol, self.tape.recent(symbol, 1)[-1])
 
 
-def _start(series: Mapping[str, Series], options: Options) -> int | None:
-    if options.start is not None:
-        return options.start
-    return max(int(one.at[0]) for one in series.values()) + options.warmup * MINUTE
-
-
 def _fits(order: Order, market: Market) -> None:
-    steps = order.quantity / market.quantity_step if market.quantity_step else 0.0
-    if abs(steps - round(steps)) > QUANTITY_SLACK * max(steps, 1.0):
+    if not isfinite(order.quantity):
+        raise Rejected(f"{order.quantity} is no quantity", reason="quantity")
+    step = market.quantity_step
+    if step and abs(remainder(order.quantity, step)) > QUANTITY_SLACK * max(order.quantity, step):
         raise Rejected(f"{order.quantity} is no multiple of {market.quantity_step}", reason="quantity")
     if order.quantity < market.min_quantity and not order.reduce_only:
         raise Rejected(f"{order.quantity} is less than {market.min_quantity}", reason="quantity")
