@@ -1,5 +1,7 @@
 """Live runs: one loop over all seats, and the recovery that makes an interruption invisible."""
 
+__all__ = ("POINTS",)
+
 POINTS = (
     "live.candles-received",
     "live.carried-out",
