@@ -1,0 +1,58 @@
+"""What a command prints: for people, or with `--json` one object a line on stdout and the rest on stderr."""
+
+import sys
+from typing import Any, Final
+
+import msgspec
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+__all__ = ("Output",)
+
+WIDE: Final = 160
+"""How wide a table may be where no terminal says otherwise."""
+
+
+class Output:
+    """The two ways to say something; a command says it once, and this knows which way was asked for."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+        self.out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+        self.err = Console(stderr=True, highlight=False, emoji=False)
+
+    @property
+    def to_people(self) -> bool:
+        """Whether a person watches stderr, so that a progress bar is of use."""
+        return self.err.is_terminal
+
+    def record(self, kind: str, facts: Any) -> None:
+        """Print an object of this type as one line of JSON; nothing without `--json`."""
+        if self.json:
+            self.out.file.write(msgspec.json.encode({"type": kind, **facts}).decode() + "\n")
+            self.out.file.flush()
+
+    def say(self, what: RenderableType = "") -> None:
+        """Print for people, on stdout; nothing with `--json`. Lines are never cut or wrapped, tables may be."""
+        if not self.json:
+            _print(self.out, what)
+
+    def note(self, what: RenderableType) -> None:
+        """Tell people, on stderr, with `--json` too."""
+        _print(self.err, what)
+
+    def error(self, message: str, *, kind: str) -> None:
+        """Say in one sentence what went wrong, on stderr, and with `--json` as the last object too."""
+        self.note(Text.assemble(("error:", "bold red"), " ", message))
+        self.record("error", {"error": kind, "message": message})
+
+    def confirm(self, question: str) -> bool:
+        """Ask a person; False where there is none, or the answer is not yes."""
+        if not (sys.stdin.isatty() and self.err.is_terminal):
+            return False
+        return self.err.input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _print(console: Console, what: RenderableType) -> None:
+    text = Text(what) if isinstance(what, str) else what
+    console.print(text, soft_wrap=isinstance(text, Text))

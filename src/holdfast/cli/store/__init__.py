@@ -1,0 +1,16 @@
+"""`holdfast store`: look into a store beside a bot that uses it, verify it, repair it."""
+
+from typing import Final
+
+from cyclopts import App
+
+from holdfast.cli.store.history import history
+from holdfast.cli.store.listing import ls
+from holdfast.cli.store.show import show
+
+__all__ = ("STORE",)
+
+STORE: Final = App(name="store", help="Look into a store, also while a bot uses it; verify it, repair it.")
+STORE.command(ls, sort_key=0)
+STORE.command(show, sort_key=1)
+STORE.command(history, sort_key=2)
