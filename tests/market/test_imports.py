@@ -2,47 +2,33 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
-HEAVY = ("aiohttp", "numpy")
+STEPS = """
+import sys
+def heavy():
+    return [name for name in ("aiohttp", "numpy") if name in sys.modules]
+import holdfast.market, holdfast.broker, holdfast.testing.exchange
+from holdfast.market import Exchange, SimulatedExchange
+from holdfast.broker import Broker, PaperBroker, SimulatedBroker
+SimulatedExchange("http://127.0.0.1:1"), SimulatedBroker("http://127.0.0.1:1")
+assert heavy() == [], heavy()
+from holdfast.market import Series, View, Window, ReplayExchange, read_candles, synthetic
+assert heavy() == ["numpy"], heavy()
+from holdfast.testing.exchange import serve
+assert heavy() == ["aiohttp", "numpy"], heavy()
+"""
 
 
-def loaded_by(statement: str) -> set[str]:
-    code = f"{statement}\nimport sys\nprint(*(name for name in {HEAVY!r} if name in sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    return set(done.stdout.split())
+def test_names_load_only_what_they_need() -> None:
+    subprocess.run([sys.executable, "-c", STEPS], check=True)
 
 
-@pytest.mark.parametrize(
-    ("statement", "loaded"),
-    [
-        ("import holdfast.market, holdfast.broker, holdfast.testing.exchange", set()),
-        (
-            "from holdfast.market import Exchange, SimulatedExchange; SimulatedExchange('http://127.0.0.1:1')",
-            set(),
-        ),
-        (
-            "from holdfast.broker import Broker, PaperBroker, SimulatedBroker; SimulatedBroker('http://x')",
-            set(),
-        ),
-        (
-            "from holdfast.market import Series, View, Window, ReplayExchange, read_candles, synthetic",
-            {"numpy"},
-        ),
-        ("from holdfast.testing.exchange import serve", {"aiohttp", "numpy"}),
-    ],
-)
-def test_names_load_only_what_they_need(statement: str, loaded: set[str]) -> None:
-    assert loaded_by(statement) == loaded
-
-
-@pytest.mark.parametrize("room", ["market", "broker", "testing.exchange"])
-def test_public_names_are_there_and_others_are_not(room: str) -> None:
-    code = (
-        f"import holdfast.{room} as room\n"
-        "assert set(room._HOME_OF) == set(room.__all__)\n"
-        "assert all(callable(getattr(room, name)) for name in room.__all__)\n"
-        "assert not hasattr(room, 'Bot')"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+@pytest.mark.parametrize("name", ["market", "broker", "testing.exchange"])
+def test_public_names_are_there_and_others_are_not(name: str) -> None:
+    room = import_module(f"holdfast.{name}")
+    assert set(room._HOME_OF) == set(room.__all__)
+    assert all(callable(getattr(room, public)) for public in room.__all__)
+    assert not hasattr(room, "Bot")

@@ -16,6 +16,7 @@ from holdfast.broker import SimulatedBroker
 from holdfast.errors import HoldfastError, InvalidOption, Unknown
 from holdfast.market import SimulatedExchange, synthetic
 from holdfast.testing.exchange import Fault, Options, SimulatedExchangeProcess, Witness
+from holdfast.testing.exchange.__main__ import main
 from holdfast.trading.candle import MINUTE
 from tests.testing_exchange.builders import SERIES, T0, order
 
@@ -89,11 +90,6 @@ def test_whether_it_outlives_its_starter(detached: bool) -> None:
     assert ended(int(pid))
 
 
-def command(*options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "holdfast.testing.exchange", *options]
-    return subprocess.run(argv, check=False, capture_output=True, text=True)
-
-
 def test_by_hand(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     rows = [f"{c.at},{c.open},{c.high},{c.low},{c.close},{c.volume}" for c in synthetic(3, 30)]
@@ -111,20 +107,30 @@ def test_by_hand(tmp_path: Path) -> None:
         assert process.returncode == 0
 
 
-def test_what_the_command_says() -> None:
-    done = command("--help")
-    assert done.returncode == 0
-    for word in ("--candles", "--synthetic", "--pace", "--dedupe", "witness"):
-        assert word in done.stdout
-    for options, said in (
+def test_what_the_command_says(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended_with:
+        main(["--help"])
+    help_ = capsys.readouterr().out
+    assert ended_with.value.code == 0
+    assert all(word in help_ for word in ("--candles", "--synthetic", "--pace", "--dedupe", "witness"))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
         ([], "at least one symbol"),
         (["--candles", "nowhere.csv"], "needs its --symbol"),
         (["--candles", "nowhere.csv", "--symbol", "A"], "No such file"),
         (["--synthetic", "A=x"], "SYMBOL=SEED:MINUTES"),
         (["--synthetic", "A=1:10", "--speed", "0"], "speed"),
-    ):
-        done = command(*options)
-        assert (done.returncode, said in done.stderr, done.stdout) == (2, True, ""), done.stderr
+        (["--synthetic", "A=1:10", "--warmup", "0"], "whole minute"),
+    ],
+)
+def test_what_makes_no_sense_is_said(
+    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(options) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_one_that_cannot_start_says_so() -> None:

@@ -128,7 +128,7 @@ HARMS = {
     "error_before": (Fault(on="submit", do="error_before", status=502), False),
     "error_after": (Fault(on="submit", do="error_after"), True),
     "nonsense": (Fault(on="submit", do="nonsense"), True),
-    "delay_answer": (Fault(on="submit", do="delay_answer", ms=1_000), True),
+    "delay_answer": (Fault(on="submit", do="delay_answer", ms=60_000), True),
 }
 
 
@@ -146,12 +146,10 @@ def test_no_answer_is_unknown_and_a_lookup_settles_it(harm: str) -> None:
         assert parts.session.witness().faults == {fault.do: 1}
         assert (await parts.broker.submit(order("b"))).status == "filled"  # and the next one is well
 
-    run(test, patience=0.4)
+    run(test, patience=1.0)
 
 
-@pytest.mark.parametrize(
-    "harm", ["drop_before", "drop_after", "error_before", "error_after", "nonsense", "delay"]
-)
+@pytest.mark.parametrize("harm", ["drop_before", "drop_after", "error_before", "error_after", "nonsense"])
 def test_a_harmed_question_has_no_answer_either(harm: Any) -> None:
     async def test(parts: Served) -> None:
         broker, exchange = parts.broker, parts.exchange
@@ -167,12 +165,12 @@ def test_a_harmed_question_has_no_answer_either(harm: Any) -> None:
             "market": lambda: exchange.market("X"),
         }
         for kind, question in questions.items():
-            parts.harm(Fault(on=kind, do=harm, ms=600))
+            parts.harm(Fault(on=kind, do=harm))
             with pytest.raises((Unknown, Unavailable)):
                 await question()
             await question()
 
-    run(test, patience=0.3)
+    run(test)
 
 
 def test_a_lost_candle_is_asked_for_again_and_the_market_has_not_moved_on() -> None:
@@ -199,14 +197,29 @@ def test_a_request_that_arrives_late_is_refused() -> None:
 
 def test_a_request_may_be_executed_after_its_sender_has_given_up() -> None:
     async def test(parts: Served) -> None:
-        parts.harm(Fault(on="submit", do="delay", ms=400))
-        with pytest.raises(Unknown):
-            await parts.broker.submit(order(), expires_at=await parts.broker.time() + 60_000)
+        parts.harm(Fault(on="submit", do="delay", ms=1_000))
+        async with SimulatedBroker(parts.url, timeout=0.3) as impatient:
+            with pytest.raises(Unknown):
+                await impatient.submit(order(), expires_at=await parts.broker.time() + 60_000)
         assert await parts.broker.lookup("a", symbol="X") is None  # not found, and not final
         await until(lambda: parts.broker.lookup("a", symbol="X"))
         assert parts.session.witness().doubled == {}
 
-    run(test, patience=0.2)
+    run(test)
+
+
+def test_a_question_that_takes_too_long() -> None:
+    async def test(parts: Served) -> None:
+        parts.harm(
+            Fault(on="lookup", do="delay", ms=60_000), Fault(on="candles", do="delay_answer", ms=60_000)
+        )
+        with pytest.raises(Unknown):
+            await parts.broker.lookup("a", symbol="X")
+        with pytest.raises(Unavailable):
+            await parts.exchange.candles("X", "1m", T0 + MINUTE, 1)
+        assert parts.session.engine.now() == T0 + 2 * MINUTE
+
+    run(test, patience=0.5)
 
 
 def test_refused_and_partly_filled_by_plan() -> None:
