@@ -102,6 +102,15 @@ def test_reduce_only_never_opens_enlarges_or_turns_a_position() -> None:
     assert (state.status, state.quantity, state.filled, account.positions) == ("filled", 2.0, 2.0, {"X": 0.0})
 
 
+def test_rounding_is_neither_a_position_nor_missing() -> None:
+    account = Account()
+    for client_id, side, quantity in (("a", "buy", 0.3), ("b", "buy", 0.6), ("c", "sell", 0.3)):
+        account.submit(order(client_id, side, quantity), AT_100)
+    assert account.positions["X"] < 0.6  # by one bit
+    state = account.submit(order("d", "sell", 0.6, reduce_only=True), AT_100).state
+    assert (state.filled, account.positions["X"]) == (0.6, 0.0)
+
+
 def test_a_resting_reduce_only_order_takes_what_is_left() -> None:
     account = Account()
     account.submit(order("a", "buy", 2.0), AT_100)

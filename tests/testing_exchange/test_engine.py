@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from holdfast.broker import PaperBroker
-from holdfast.errors import InvalidOption, MarketEnded, Rejected
+from holdfast.errors import InvalidOption, MarketEnded, Rejected, Unknown
 from holdfast.market import Market, ReplayExchange
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.testing.exchange import Engine, Options
@@ -155,7 +155,7 @@ async def on_paper(done: list[Action], model: Any) -> list[Any]:
         elif action[0] == "cancel":
             await broker.cancel(action[1], symbol="X")
         else:
-            with suppress(Rejected):
+            with suppress(Rejected, Unknown):
                 await broker.submit(wanted(action))
     broker = PaperBroker(store, market, fill_model=model)
     return [await broker.fills(0), await broker.open_orders(), await broker.positions()]

@@ -75,7 +75,10 @@ class PaperBroker:
         return self._clock.now()
 
     async def submit(self, order: Order, *, expires_at: int = 0) -> OrderState:
-        """Execute an order or let it rest; raises Rejected, or Unknown where prices or the store did not answer."""
+        """Execute an order or let it rest; raises Rejected, or Unknown where prices or the store did not answer.
+
+        Unknown with the reason "duplicate" says that an order of that client id is there already.
+        """
         now = await self._market(order.symbol)
         if not self._exchange.waits:
             order = replace(order, trigger=None, trigger_price=None)
@@ -135,7 +138,9 @@ class PaperBroker:
                     return await self._commit(action(book))
                 except Conflict:  # another process trades on this paper account, and was first
                     self._book = None
-                except Rejected:
+                except Rejected as refusal:
+                    if refusal.reason == "duplicate":  # no final no: an order of that id is there
+                        raise Unknown(str(refusal), reason="duplicate") from refusal
                     raise
                 except BaseException as error:  # nobody knows whether the commit happened: read it again
                     self._book = None

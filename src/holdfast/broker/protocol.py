@@ -34,7 +34,7 @@ class Broker(Protocol):
         """Send an order and return it as the exchange knows it now.
 
         The exchange refuses the request after `expires_at` (its wall clock, ms; 0: no expiry). Raises Rejected
-        (final: nothing was executed) or Unknown (it may have been).
+        (final: nothing was executed) or Unknown (it may have been; also where an order of that id is there).
         """
 
     async def lookup(self, client_id: str, *, symbol: str) -> OrderState | None:
