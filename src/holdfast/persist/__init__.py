@@ -23,6 +23,7 @@ from holdfast.persist.view import persist_of
 
 __all__ = (
     "DEFAULT",
+    "POINTS",
     "AdapterStore",
     "Adapters",
     "EntityId",
@@ -36,6 +37,19 @@ __all__ = (
     "PersistSystemAdapter",
     "persist_of",
 )
+
+POINTS = (
+    "adapter.host-noted",
+    "adapter.owner-written",
+    "adapter.map-written",
+    "adapter.commit-planned",
+    "adapter.redo-written",
+    "adapter.entity-written",
+    "adapter.redo-repeated",
+    "adapter.entity-repeated",
+    "adapter.released",
+)
+"""Crash points: instants between any two writes of an adapter, in commits and in recovery."""
 
 DEFAULT: Final = Adapters()
 """The adapters of the default desk."""

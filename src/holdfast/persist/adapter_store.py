@@ -26,9 +26,7 @@ from holdfast.store.changes import check_commit_id, effects, expectations
 from holdfast.store.codec import check_key, check_name, check_stream
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
-__all__ = ("POINTS", "AdapterStore")
-
-POINTS = ("adapter.host-noted", "adapter.map-written", "adapter.owner-written", "adapter.released")
+__all__ = ("AdapterStore",)
 
 MAP: Final = "map"
 HEARTBEAT: Final = 5.0

@@ -16,15 +16,7 @@ from holdfast.persist.rows import OWN, Row
 from holdfast.persist.shelf import Raw, Shelf
 from holdfast.store import Key
 
-__all__ = ("POINTS", "REDO", "REFUSALS", "Plan", "Redo", "Redoer")
-
-POINTS = (
-    "adapter.commit-planned",
-    "adapter.redo-written",
-    "adapter.entity-written",
-    "adapter.redo-repeated",
-    "adapter.entity-repeated",
-)
+__all__ = ("REDO", "REFUSALS", "Plan", "Redo", "Redoer")
 
 REDO: Final = "redo"
 REFUSALS: Final = (InvalidKey, InvalidValue, StoreFull)

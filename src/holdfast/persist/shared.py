@@ -29,6 +29,7 @@ class SharedStore:
         self._make = make
         self._users: WeakSet[object] = WeakSet()
         self._lock = asyncio.Lock()
+        self._made: Store | None = None
         self._store: Store | None = None
         self._life: AsyncGenerator[Store, None] | None = None
 
@@ -52,7 +53,9 @@ class SharedStore:
         # Under the lock: whoever comes while the store is being closed opens it after that.
         async with self._lock:
             if self._store is None:
-                life = _life(self._make())
+                # Made once and opened as often as need be: what `memory:` holds stays in the object.
+                self._made = self._made or self._make()
+                life = _life(self._made)
                 self._store = await anext(life)
                 self._life = life
             self._users.add(user)
