@@ -1,6 +1,5 @@
 """A simulated exchange as a process of its own, started and stopped from Python."""
 
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +42,6 @@ class SimulatedExchangeProcess:
         self._port = port
         self._detached = detached
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder = ""
 
     @property
     def pid(self) -> int:
@@ -53,15 +51,11 @@ class SimulatedExchangeProcess:
     def start(self) -> str:
         """Start the process and return its URL once it serves; starting it twice changes nothing."""
         if self._process is None:
-            self._folder = tempfile.mkdtemp(prefix="holdfast-exchange-")
-            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, our own module
-                self._command(),
-                stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,  # a Ctrl-C is meant for the trader
-            )
-            assert self._process.stdout is not None
-            self.url = self._process.stdout.readline().decode().strip()
+            # The process has its candles mapped once it serves: nothing is left to tidy up after a kill.
+            with tempfile.TemporaryDirectory(prefix="holdfast-exchange-") as folder:
+                self._process = self._spawn(folder)
+                assert self._process.stdout is not None
+                self.url = self._process.stdout.readline().decode().strip()
             if not self.url:
                 self.stop()
                 raise HoldfastError("the simulated exchange did not start: its reason is on stderr")
@@ -74,7 +68,6 @@ class SimulatedExchangeProcess:
         if process is not None:
             process.kill()
             process.communicate()
-        shutil.rmtree(self._folder, ignore_errors=True)
 
     def reset(self, session: str = "", **changes: Any) -> str:
         """Start the market of a session anew, one of that name being made if need be; returns the session's URL."""
@@ -99,10 +92,18 @@ class SimulatedExchangeProcess:
             self._call("GET", f"{_under(session)}/requests?kind={kind}"), type=list[Seen]
         )
 
-    def _command(self) -> list[str]:
+    def _spawn(self, folder: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(  # noqa: S603  # this interpreter, our own module
+            self._command(folder),
+            stdin=subprocess.DEVNULL if self._detached else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is meant for the trader
+        )
+
+    def _command(self, folder: str) -> list[str]:
         command = [sys.executable, "-m", "holdfast.testing.exchange", "--port", str(self._port)]
         for number, (symbol, series) in enumerate(self._series.items()):
-            path = Path(self._folder, f"{number}.npy")
+            path = Path(folder, f"{number}.npy")
             np.save(path, np.vstack([column.astype(np.float64) for column in series.columns]))
             command += ["--symbol", symbol, "--candles", str(path)]
         return command if self._detached else [*command, "--until-stdin-closes"]
