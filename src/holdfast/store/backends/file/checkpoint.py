@@ -60,7 +60,7 @@ class Checkpointer:
             self._unflushed[key] = self._todo.pop(key)
 
     def checkpoint(self, snapshot: Snapshot) -> Manifest:
-        """Make everything up to `snapshot.head` durable outside the journal, and drop what that supersedes."""
+        """Make everything up to `snapshot.head` durable outside the journal."""
         streams = dict(self.manifest.streams)
         for stream, tail in snapshot.tails.items():
             streams[stream] = append(self._disk, self._layout.stream(stream), streams.get(stream, []), tail)
@@ -74,7 +74,6 @@ class Checkpointer:
         self._unflushed.clear()
         self._changed_folders.clear()
         self.manifest = manifest
-        self.drop_segments()
         return manifest
 
     def drop_segments(self) -> None:

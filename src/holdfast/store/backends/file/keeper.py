@@ -4,8 +4,9 @@ One task on the event loop decides and hands over; the work runs on a thread, so
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import Executor
+from typing import TypeVar, TypeVarTuple
 
 from holdfast.errors import StoreFull
 from holdfast.store.backends.file.checkpoint import Checkpointer, Snapshot
@@ -13,11 +14,12 @@ from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.live import Live
 from holdfast.store.backends.file.manifest import Manifest
 from holdfast.store.backends.file.segments import Spare
-from holdfast.store.base import Key
-from holdfast.store.state import Stored
 from holdfast.system import Clock
 
 __all__ = ("Keeper",)
+
+T = TypeVar("T")
+A = TypeVarTuple("A")
 
 
 class Keeper:
@@ -95,20 +97,23 @@ class Keeper:
         return live.uncovered and waited >= self._checkpoint_seconds
 
     async def _work(self, live: Live, snapshot: Snapshot | None) -> None:
-        loop = asyncio.get_running_loop()
-        manifest = await loop.run_in_executor(self._executor, self._on_thread, live.take_dirty(), snapshot)
+        await self._in_thread(self._checkpointer.write_files, live.take_dirty())
         if snapshot is not None:
+            manifest = await self._in_thread(self._checkpointer.checkpoint, snapshot)
             self._last_checkpoint = self._clock.monotonic()
-            for name, tail in snapshot.tails.items():
-                stream = live.streams[name]
-                stream.chunks = tuple(manifest.streams[name])
-                del stream.tail[: len(tail)]
+            _trim(live, snapshot, manifest)
+            await self._in_thread(self._checkpointer.drop_segments)
+        if snapshot is None or not snapshot.clean:
+            await self._in_thread(self._spare.prepare)
 
-    def _on_thread(self, changed: Mapping[Key, Stored | None], snapshot: Snapshot | None) -> Manifest:
+    async def _in_thread(self, work: Callable[[*A], T], *args: *A) -> T:
         with explained(self._root):
-            self._checkpointer.write_files(changed)
-            if snapshot is not None:
-                self._checkpointer.checkpoint(snapshot)
-            if snapshot is None or not snapshot.clean:
-                self._spare.prepare()
-        return self._checkpointer.manifest
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+
+
+def _trim(live: Live, snapshot: Snapshot, manifest: Manifest) -> None:
+    """Let go of the events that are on disk now."""
+    for name, tail in snapshot.tails.items():
+        stream = live.streams[name]
+        stream.chunks = tuple(manifest.streams[name])
+        del stream.tail[: len(tail)]

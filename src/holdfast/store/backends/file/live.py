@@ -50,7 +50,8 @@ class Live:
         self._segment = opening.journal.segment
         self._root = root
         self._clock = clock
-        self._ids = ids
+        self._session = ids()
+        self._count = 0
         self._wake = wake
         self._disk = disk
         self._pid = disk.pid()
@@ -78,7 +79,7 @@ class Live:
         self._check_alive()
         done = effects(changes)
         if commit_id is None:
-            commit_id = self._ids()
+            commit_id = self._fresh_id()
         else:
             check_commit_id(commit_id)
             if commit_id in self._recent:
@@ -109,8 +110,8 @@ class Live:
         return Snapshot(self.head, segment, tails, recent, clean)
 
     def fail(self, error: Exception) -> None:
-        """Fail the store: every waiting and later commit raises, whoever found out."""
-        self._failed([], error)
+        """Take no more commits; those on their way to the journal still come to their own end."""
+        self._failure = self._failure or error
 
     async def finish(self) -> None:
         """Return when every commit on its way has come to its end and the writer has stopped."""
@@ -127,6 +128,11 @@ class Live:
         if self._disk.pid() != self._pid:
             message = f"the store was opened by process {self._pid} and cannot be used in a fork of it; open it there"
             raise NotOpen(message, pid=self._pid)
+
+    def _fresh_id(self) -> CommitId:
+        """Return an id that no one else uses: a random one for this opening, and a count."""
+        self._count += 1
+        return f"{self._session}-{self._count}"
 
     async def _mismatch_vanished(self, changes: Sequence[Change]) -> bool:
         """Raise Conflict for a key that is not as expected, once that is certain.

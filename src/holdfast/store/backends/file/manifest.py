@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct, field
 
 from holdfast import points
-from holdfast.errors import FromTheFuture
+from holdfast.errors import FromTheFuture, Unavailable
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.files import Mark
 from holdfast.store.backends.file.findings import corrupt_store
@@ -67,7 +67,10 @@ def read_manifest(disk: Disk, layout: Layout) -> Manifest | None:
 
 
 def write_manifest(disk: Disk, ids: Ids, layout: Layout, manifest: Manifest) -> None:
-    """Make `manifest` the durable one, in one step."""
+    """Make `manifest` the durable one, in one step.
+
+    An OSError says that nothing changed; Unavailable, that nobody knows which manifest counts.
+    """
     body = msgspec.json.encode(manifest) + b"\n"
     seal = msgspec.json.encode(Seal(FORMAT, f"{zlib.crc32(body):08x}")) + b"\n"
     temporary = f"{layout.own}/.{ids()}.tmp"
@@ -83,4 +86,9 @@ def write_manifest(disk: Disk, ids: Ids, layout: Layout, manifest: Manifest) -> 
     points.reached("checkpoint.manifest-written")
     disk.rename(temporary, layout.manifest)
     points.reached("checkpoint.manifest-renamed")
-    disk.flush_folder(layout.own)  # before any segment is dropped that the old manifest needs
+    try:
+        disk.flush_folder(layout.own)  # before any segment is dropped that the old manifest needs
+    except OSError as error:
+        # The next checkpoint would start from the old one: it would cut what the new one counts on.
+        message = f"{layout.manifest}: whether the new manifest is durable is unknown ({error}); open the store anew"
+        raise Unavailable(message, path=layout.manifest, unknown=False) from error
