@@ -55,9 +55,9 @@ def test_rows_read_back_as_they_were(row: SignalRow) -> None:
 
 @pytest.mark.parametrize("life", [Life().open(), Life().schedule(), in_part()])
 def test_rows_of_each_status_read_back(life: Life) -> None:
-    for given in (tick(UP), request(), tick(DOWN)):
+    for happens in (tick(UP), request(), tick(DOWN)):
         assert msgspec.convert(through_json(life.row), SignalRow | None) == life.row
-        life.give(given)
+        life.give(happens)
 
 
 @given(data=st.data())

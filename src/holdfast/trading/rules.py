@@ -3,7 +3,7 @@
 import math
 from fractions import Fraction
 from numbers import Integral, Real
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 from msgspec import Struct
 
@@ -13,7 +13,7 @@ from holdfast.trading.signal import Side, Signal, plain
 
 __all__ = ("Rules", "size", "validate")
 
-SLACK = 1e-9
+SLACK: Final = 1e-9
 """Percent by which binary arithmetic may miss a distance that was asked for exactly."""
 
 
