@@ -123,7 +123,7 @@ def test_an_adapter_is_made_once_per_owner(make: Callable[..., AdapterStore], da
         async with make({"signal": ctor}) as store:
             for _ in range(3):
                 await store.commit([Put(BTC, 1), Put(ETH, 1), Put(Key("signal.t", "X"), 1)])
-        assert sorted(made) == [(OWN, "holdfast"), ("s", "signal"), ("t", "signal")]
+        assert sorted(made) == [(OWN, "other"), ("s", "signal"), ("t", "signal")]
 
     run(main)
 
@@ -292,7 +292,7 @@ def test_what_is_missing_or_older_than_it_was_is_corrupt(
                 await store.get(BTC)
             database.rows[place] = new
             assert await values(store, BTC) == [2]
-            del database.rows["log.s", "log", "event-1"]
+            del database.rows["log.s", "other", "event-1"]
             with pytest.raises(Corrupt, match="missing"):
                 await events(store, "log.s")
 
@@ -302,7 +302,7 @@ def test_what_is_missing_or_older_than_it_was_is_corrupt(
 def test_an_old_redo_row_that_comes_back_is_noticed(
     make: Callable[..., AdapterStore], database: Database, tmp_path: Path
 ) -> None:
-    place = (OWN, "holdfast", "redo")
+    place = (OWN, "other", "redo")
 
     async def main() -> None:
         async with make() as store:
@@ -600,7 +600,7 @@ def test_one_that_lost_its_namespace_refuses_all(database: Database, tmp_path: P
     async def main() -> None:
         store = AdapterStore({"signal": adapter_on(database)}, base_dir=str(tmp_path), heartbeat=0.01)
         await store.open()
-        place = (OWN, "holdfast", "owner")
+        place = (OWN, "other", "owner")
         row = json.loads(database.rows[place])
         row["value"]["process"] = "another"
         database.rows[place] = json.dumps(row)

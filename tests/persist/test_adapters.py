@@ -1,7 +1,9 @@
 """Which store serves a desk, and the typed faces of its domains."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -239,3 +241,64 @@ def test_module_level_names_are_views_of_one_choice(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(persist.PersistSignalAdapter, "_adapters", fresh)
     persist.PersistSignalAdapter.use_persist_signal_adapter(JsonFiles)
     assert isinstance(fresh.store(), AdapterStore)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_data_is_read_and_written_while_a_run_is_in_the_background(adapters: Adapters, kind: str) -> None:
+    choose(adapters, kind)
+    signal = SignalAdapter(adapters)
+    started, ended = threading.Event(), threading.Event()
+
+    async def trade() -> None:
+        with adapters.running():
+            async with adapters.opened() as store:
+                started.set()
+                await asyncio.to_thread(ended.wait, 10)
+                assert await store.get(Key("signal.my-strategy", "BTC")) != [None]
+
+    async def main() -> None:
+        await signal.write_signal_data(ROW, "my-strategy", "BTC")
+        assert await signal.read_signal_data("my-strategy", "BTC") == ROW
+        assert not await signal.has_signal_data("my-strategy", "ETH")
+
+    with ThreadPoolExecutor(1) as thread:
+        run_of_it = thread.submit(asyncio.run, trade())
+        assert started.wait(10)
+        asyncio.run(main())
+        ended.set()
+        run_of_it.result()
+
+
+def test_a_run_that_ends_meanwhile_is_not_waited_for(adapters: Adapters) -> None:
+    adapters.use_store(MemoryStore())
+    home = asyncio.new_event_loop()
+    started, asked = threading.Event(), threading.Event()
+
+    def end() -> None:
+        started.set()
+        asked.wait(10)
+        home.stop()  # what was scheduled meanwhile is never done
+
+    async def main() -> None:
+        with adapters.running():
+            adapters._homes[:] = [home]
+            reading = asyncio.ensure_future(SignalAdapter(adapters).has_signal_data("s", "BTC"))
+            await asyncio.sleep(0.05)
+            asked.set()
+            assert await reading is False
+            adapters._homes[:] = [asyncio.get_running_loop()]
+
+    home.call_soon(end)
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(home.run_forever)
+        assert started.wait(10)
+        asyncio.run(main())
+        done.result()
+
+    async def rest() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    home.run_until_complete(rest())
+    home.run_until_complete(rest())
+    home.close()

@@ -1,8 +1,9 @@
 """Which store serves a desk: its one store, or the adapters that a user has registered for its domains."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from holdfast.errors import AdapterInUse, InvalidOption
 from holdfast.persist.adapter_store import AdapterStore
@@ -17,6 +18,9 @@ from holdfast.system import Clock, Ids, SystemClock, system_ids
 __all__ = ("Adapters",)
 
 SIGNAL: Final = "signal"
+PATIENCE: Final = 0.5
+
+T = TypeVar("T")
 
 
 class Adapters:
@@ -41,6 +45,7 @@ class Adapters:
         self._chosen: str | Store | None = None
         self._ctors: dict[str, Ctor] = {}
         self._runs = 0
+        self._homes: list[asyncio.AbstractEventLoop] = []
         self._loops = PerLoop()
 
     @property
@@ -104,14 +109,38 @@ class Adapters:
         finally:
             await shared.leave(user)
 
+    async def on_store(self, act: Callable[[Store], Awaitable[T]]) -> T:
+        """Return `act(store)` of the desk's one store, open: on the event loop of a run if there is one, else here.
+
+        A store has one opener. While a run in the background has it, others have their work done there.
+        """
+        home = next((loop for loop in self._homes if loop.is_running()), None)
+        if home is None or home is asyncio.get_running_loop():
+            return await self._here(act)
+        there = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._here(act), home))
+        while not there.done() and home.is_running():
+            await asyncio.wait([there], timeout=PATIENCE)
+        if there.done():
+            return there.result()
+        there.cancel()  # the run ended before it came to this
+        return await self._here(act)
+
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Refuse other adapters (AdapterInUse) while inside: a run uses these."""
+        """Refuse other adapters (AdapterInUse) while inside: a run uses these, on the event loop it is called on."""
+        home = _running_loop()
         self._runs += 1
+        self._homes += home
         try:
             yield
         finally:
             self._runs -= 1
+            for loop in home:
+                self._homes.remove(loop)
+
+    async def _here(self, act: Callable[[Store], Awaitable[T]]) -> T:
+        async with self.opened() as store:
+            return await act(store)
 
     def _shared(self) -> SharedStore:
         if self._chosen is None and not self._ctors:
@@ -151,3 +180,10 @@ class Adapters:
 
 class _User:
     """Somebody who has the store open."""
+
+
+def _running_loop() -> list[asyncio.AbstractEventLoop]:
+    try:
+        return [asyncio.get_running_loop()]
+    except RuntimeError:
+        return []

@@ -1,7 +1,8 @@
 """What a domain holds, typed, on the desk's one store: the faces under which adapters are registered.
 
-Each read and write opens the store if no run has it open, and is one atomic commit. While a run trades, what
-is written here counts like another process's write: the run's next step conflicts, reloads and decides anew.
+Each read and write opens the store if no run has it open, and is one atomic commit; while a run is in the
+background it is done on the run's event loop. What is written here while a run trades counts like another
+process's write: the run's next step conflicts, reloads and decides anew.
 """
 
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 from holdfast.persist.adapters import Adapters
 from holdfast.persist.domains import Ctor, key_of
 from holdfast.persist.schemas import RISK, RISK_ID, SIGNAL
-from holdfast.store import Put
+from holdfast.store import Put, Record
 from holdfast.trading.risk import Positions
 from holdfast.trading.signal import SignalRow
 
@@ -37,18 +38,20 @@ class DomainAdapter:
         self._adapters.use(self.domain, ctor)
 
     async def _read(self, owner: str, entity_id: str) -> Any:
-        async with self._adapters.opened() as store:
-            [record] = await store.get(key_of(self.domain, owner, entity_id))
+        record = await self._record(owner, entity_id)
         return None if record is None else record.value
 
     async def _has(self, owner: str, entity_id: str) -> bool:
-        async with self._adapters.opened() as store:
-            [record] = await store.get(key_of(self.domain, owner, entity_id))
-        return record is not None
+        return await self._record(owner, entity_id) is not None
 
     async def _write(self, owner: str, entity_id: str, document: Any) -> None:
-        async with self._adapters.opened() as store:
-            await store.commit([Put(key_of(self.domain, owner, entity_id), document)])
+        change = Put(key_of(self.domain, owner, entity_id), document)
+        await self._adapters.on_store(lambda store: store.commit([change]))
+
+    async def _record(self, owner: str, entity_id: str) -> Record | None:
+        key = key_of(self.domain, owner, entity_id)
+        [record] = await self._adapters.on_store(lambda store: store.get(key))
+        return record
 
 
 class SignalAdapter(DomainAdapter):

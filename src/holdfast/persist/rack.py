@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from holdfast.errors import Corrupt, HoldfastError, Unavailable
 from holdfast.persist.base import PersistBase
-from holdfast.persist.domains import Ctor
+from holdfast.persist.domains import DOMAINS, Ctor
 from holdfast.persist.once import Once
 from holdfast.store import Durability, Key
 
@@ -17,6 +17,7 @@ class _Missing:
 
 
 MISSING: Final = _Missing()
+OTHER: Final = "other"
 UNREADABLE: Final = (LookupError, ValueError, TypeError)
 
 
@@ -92,10 +93,11 @@ class Rack:
 
     def _make(self, entity_name: str) -> Any:
         domain, _, owner = entity_name.partition(".")
-        folder = f"{self._base_dir}/{domain}"
         if owner and domain in self._ctors:
-            return self._ctors[domain](f"{self._prefix}{owner}", folder)
-        return self._ctors["signal"](f"{self._prefix}{entity_name}", folder)
+            return self._ctors[domain](f"{self._prefix}{owner}", f"{self._base_dir}/{domain}")
+        # A name that is no domain's never becomes part of a path: it may be `..`, or 512 bytes long.
+        folder = domain if owner and domain in DOMAINS else OTHER
+        return self._ctors["signal"](f"{self._prefix}{entity_name}", f"{self._base_dir}/{folder}")
 
 
 def title(ctor: Ctor) -> str:
