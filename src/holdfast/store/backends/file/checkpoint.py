@@ -63,7 +63,8 @@ class Checkpointer:
         """Make everything up to `snapshot.head` durable outside the journal."""
         streams = dict(self.manifest.streams)
         for stream, tail in snapshot.tails.items():
-            streams[stream] = append(self._disk, self._layout.stream(stream), streams.get(stream, []), tail)
+            folder, chunks = self._layout.stream(stream), streams.get(stream, [])
+            streams[stream] = append(self._disk, folder, stream, chunks, tail)
         manifest = Manifest(
             self.manifest.namespace, snapshot.head, snapshot.segment, snapshot.clean, snapshot.recent, streams,
             self.manifest.entities,

@@ -39,6 +39,7 @@ class Keeper:
         self._checkpoint_bytes = checkpoint_bytes
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._working = asyncio.Lock()
         self._last_checkpoint = clock.monotonic()
         self._task: asyncio.Task[None] | None = None
 
@@ -57,6 +58,11 @@ class Keeper:
         self._wake.set()
         if self._task is not None:
             await self._task
+
+    async def checkpoint(self, live: Live) -> None:
+        """Write a checkpoint of now. Raises StoreFull or Unavailable."""
+        async with self._working:
+            await self._work(live, live.snapshot())
 
     async def finish(self, live: Live) -> None:
         """Write the last checkpoint, after which no journal is needed. Raises StoreFull or Unavailable."""
@@ -82,7 +88,8 @@ class Keeper:
 
     async def _step(self, live: Live) -> None:
         try:
-            await self._work(live, live.snapshot() if self._is_due(live) else None)
+            async with self._working:
+                await self._work(live, live.snapshot() if self._is_due(live) else None)
         except StoreFull as error:
             live.full = error  # tried again after each nap; the journal still has everything
         except Exception as error:  # told to everyone who commits from now on

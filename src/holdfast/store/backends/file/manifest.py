@@ -6,6 +6,7 @@ was written by `close` and needs none.
 """
 
 import zlib
+from typing import Final
 
 import msgspec
 from msgspec import Struct, field
@@ -18,7 +19,9 @@ from holdfast.store.backends.file.findings import corrupt_store
 from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.system import Ids
 
-__all__ = ("Chunk", "Manifest", "read_manifest", "write_manifest")
+__all__ = ("MISSING", "Chunk", "Manifest", "has_history", "read_manifest", "write_manifest")
+
+MISSING: Final = "is missing, and there is a journal or a stream"
 
 
 class Chunk(Struct, frozen=True, array_like=True):
@@ -47,6 +50,17 @@ class Seal(Struct, frozen=True):
 
     holdfast: int
     checksum: str
+
+
+def has_history(disk: Disk, layout: Layout) -> bool:
+    """Whether a namespace has a journal or streams: then it must have a manifest, too."""
+    folders = (layout.journal, layout.streams)
+    return any(
+        name != "spare" and name[-4:] != ".tmp"
+        for f in folders
+        if disk.is_folder(f)
+        for name, _ in disk.folder(f)
+    )
 
 
 def read_manifest(disk: Disk, layout: Layout) -> Manifest | None:

@@ -14,13 +14,19 @@ from holdfast.store.backends.file.findings import Finding, corrupt_store
 from holdfast.store.backends.file.journal import Journal
 from holdfast.store.backends.file.layout import Layout, flush_folders, make_folders
 from holdfast.store.backends.file.lock import acquire
-from holdfast.store.backends.file.manifest import Manifest, read_manifest, write_manifest
+from holdfast.store.backends.file.manifest import (
+    MISSING,
+    Manifest,
+    has_history,
+    read_manifest,
+    write_manifest,
+)
 from holdfast.store.backends.file.recovery import Loaded, load
 from holdfast.store.backends.file.replay import Torn, replay
 from holdfast.store.backends.file.segments import Spare, listed
 from holdfast.system import Clock, Ids
 
-__all__ = ("Opening", "open_namespace", "set_aside")
+__all__ = ("Opening", "open_namespace", "set_aside", "sweep")
 
 
 class Opening(Struct):
@@ -55,7 +61,7 @@ def open_namespace(
 def _recover(
     disk: Disk, layout: Layout, namespace: str, lock: int, *, ids: Ids, segment_bytes: int
 ) -> Opening:
-    _sweep(disk, layout)
+    sweep(disk, layout)
     manifest = _manifest(disk, layout, namespace, ids)
     replayed = replay(disk, layout, manifest)
     loaded = load(disk, layout, manifest, replayed)
@@ -81,8 +87,8 @@ def _manifest(disk: Disk, layout: Layout, namespace: str, ids: Ids) -> Manifest:
     """Return the manifest; in a new namespace, write the first one, which makes it one."""
     manifest = read_manifest(disk, layout)
     if manifest is None:
-        if listed(disk, layout) or disk.folder(layout.streams):
-            raise corrupt_store(layout.manifest, "is missing, and there are a journal or streams")
+        if has_history(disk, layout):
+            raise corrupt_store(layout.manifest, MISSING)
         flush_folders(disk, layout)
         manifest = Manifest(namespace)
         write_manifest(disk, ids, layout, manifest)
@@ -105,7 +111,7 @@ def _switch(disk: Disk, layout: Layout, ids: Ids, manifest: Manifest) -> bool:
     return True
 
 
-def _sweep(disk: Disk, layout: Layout) -> None:
+def sweep(disk: Disk, layout: Layout) -> None:
     """Remove the temporary files of runs that were killed; the lock says that nobody else is writing them."""
     folders = [name for name, is_folder in disk.folder(layout.root) if is_folder and not name.startswith(".")]
     for folder in (layout.own, *(f"{layout.root}/{name}" for name in folders)):

@@ -13,10 +13,10 @@ from holdfast.store.backends.file.applying import apply
 from holdfast.store.backends.file.disk import Disk, Stamp
 from holdfast.store.backends.file.entries import Committed
 from holdfast.store.backends.file.faults import explained
-from holdfast.store.backends.file.findings import Finding
+from holdfast.store.backends.file.findings import Finding, corrupt_store
 from holdfast.store.backends.file.frames import HEADER_BYTES
 from holdfast.store.backends.file.layout import Layout
-from holdfast.store.backends.file.manifest import read_manifest
+from holdfast.store.backends.file.manifest import MISSING, has_history, read_manifest
 from holdfast.store.backends.file.recovery import Loaded, load
 from holdfast.store.backends.file.replay import Segment, read_on, read_segment, replay
 from holdfast.store.backends.file.streams import Stream
@@ -38,6 +38,8 @@ def load_stable(disk: Disk, layout: Layout) -> tuple[Loaded, Stamp]:
     for attempt in range(_ATTEMPTS):
         stamp = disk.stamp(layout.manifest)
         manifest = read_manifest(disk, layout)
+        if (stamp is None or manifest is None) and has_history(disk, layout):
+            raise corrupt_store(layout.manifest, MISSING)
         if stamp is None or manifest is None:
             message = f"there is no store at {layout.root}; nothing was created"
             raise StoreMissing(message, path=layout.root)

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from holdfast.store.backends.file.applying import apply
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.files import SUFFIX, Unreadable, parse
+from holdfast.store.backends.file.files import SUFFIX, Unreadable, mark, parse
 from holdfast.store.backends.file.findings import Finding
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.manifest import Manifest
@@ -51,6 +51,7 @@ def load(disk: Disk, layout: Layout, manifest: Manifest, replay: Replay) -> Load
     _apply(loaded)
     found, unreadable = _read_files(disk, layout, loaded)
     _miss(layout, loaded, found, unreadable)
+    _restore(loaded)
     found.update((key, stored) for key, stored in loaded.touched.items() if stored is not None)
     for key in sorted(found):
         loaded.table.put(key, found[key])
@@ -141,6 +142,23 @@ def _claim_unreadable(loaded: Loaded, key: Key, unreadable: dict[str, Finding], 
     unreadable[path] = finding
     loaded.findings.append(finding)
     return finding
+
+
+def _restore(loaded: Loaded) -> None:
+    """Mend what is broken and known: the journal may still have the bytes that the manifest speaks of."""
+    known: dict[Key, Stored | None] = {}
+    for commit in loaded.replay.covered:
+        apply(commit, {}, known)
+    for key, finding in list(loaded.broken.items()):
+        stored = known.get(key)
+        wanted = loaded.manifest.entities.get(key.entity_name, {}).get(key.entity_id)
+        if stored is None or mark(key, stored) != wanted:
+            continue
+        loaded.touched[key] = stored
+        del loaded.broken[key]
+        loaded.findings[loaded.findings.index(finding)] = structs.replace(finding, kind="restored")
+        if finding.kind == "stale":
+            loaded.aside.append(finding.path)
 
 
 def _break_nameless(loaded: Loaded, path: str, finding: Finding) -> None:

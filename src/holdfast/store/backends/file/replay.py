@@ -20,7 +20,7 @@ from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.store.backends.file.manifest import Manifest
 from holdfast.store.backends.file.segments import MAGIC, listed
 
-__all__ = ("Replay", "Segment", "Torn", "read_on", "read_segment", "replay")
+__all__ = ("Replay", "Segment", "Torn", "read_on", "read_segment", "replay", "salvage")
 
 
 class Torn(Struct, frozen=True):
@@ -49,9 +49,13 @@ class Segment:
 
 
 class Replay(Struct):
-    """What the journal says after the manifest: its commits, in order, and where it ends."""
+    """What the journal says after the manifest: its commits, in order, and where it ends.
 
-    commits: list[Committed]
+    `covered` are commits that the manifest covers and the journal still has.
+    """
+
+    commits: list[Committed] = []
+    covered: list[Committed] = []
     sequence: int = 0
     last_segment: int = 0
     torn: Torn | None = None
@@ -63,7 +67,7 @@ def replay(disk: Disk, layout: Layout, manifest: Manifest) -> Replay:
     there = listed(disk, layout)
     segments = [read_segment(disk, layout, index) for index in there if index >= manifest.segment]
     segments = _that_count(layout, manifest, segments)
-    result = Replay([], last_segment=max(there, default=0))
+    result = Replay(last_segment=max(there, default=0))
     number = manifest.head
     for place, segment in enumerate(segments):
         _check_chain(layout, segments, place)
@@ -73,6 +77,8 @@ def replay(disk: Disk, layout: Layout, manifest: Manifest) -> Replay:
                 number += 1
             elif commit.number > number:
                 raise corrupt_store(layout.segment(segment.index), f"has no commit {number + 1}")
+            else:
+                result.covered.append(commit)
         result.sequence = segment.last.sequence
     if segments:
         result.open_segment = segments[-1]
@@ -134,6 +140,23 @@ def read_segment(disk: Disk, layout: Layout, index: int) -> Segment:
     segment = Segment(index, opened, first)
     read_on(path, segment, data)
     return segment
+
+
+def salvage(disk: Disk, layout: Layout, index: int) -> tuple[list[Committed], bool]:
+    """Return every commit of a segment that is whole, and whether there was anything else in it."""
+    data = disk.read(layout.segment(index))
+    commits: list[Committed] = []
+    whole = data.startswith(MAGIC)
+    frame = frames.parse(data, len(MAGIC))
+    salt = data[len(MAGIC) : len(MAGIC) + frames.SALT_BYTES] if frame is None else frame.salt
+    end = len(MAGIC) if frame is None else frame.end
+    while frame is not None or (frame := frames.find(data, salt, end, 0)) is not None:
+        entries = _entries(layout.segment(index), frame)
+        commits += [entry for entry in entries if isinstance(entry, Committed)]
+        end = frame.end
+        frame = frames.parse(data, end)
+        whole = whole and (frame is not None or not data[end:].strip(b"\0"))
+    return commits, whole and bool(end > len(MAGIC))
 
 
 def read_on(path: str, segment: Segment, data: bytes) -> list[Committed]:

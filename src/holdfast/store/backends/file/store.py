@@ -85,6 +85,10 @@ class FileStore(FileView):
         """Make all changes or none; return when they survive a power cut."""
         return await self._open_live().commit(changes, commit_id, vital)
 
+    async def checkpoint(self) -> None:
+        """Return when entity files and streams are up to date and durable, so that a copy of them is one."""
+        await self._keeper.checkpoint(self._open_live())
+
     async def _open(self) -> None:
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="holdfast-files")
         try:

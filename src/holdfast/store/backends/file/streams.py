@@ -7,6 +7,7 @@ off, and is overwritten.
 
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -18,7 +19,7 @@ from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.manifest import Chunk
 from holdfast.store.base import Version
 
-__all__ = ("CHUNK_BYTES", "Stream", "Tail", "append", "chunk_path", "read_chunk")
+__all__ = ("CHUNK_BYTES", "Stream", "Tail", "append", "chunk_path", "encode_line", "good_lines", "read_chunk")
 
 CHUNK_BYTES: Final = 1 << 20
 
@@ -27,10 +28,12 @@ Tail = tuple[bytes, Version]
 
 
 class Line(Struct, frozen=True):
-    """An event as it is stored."""
+    """An event as it is stored; its own checksum lets `repair` keep the good ones of a damaged file."""
 
+    stream: str
     number: int
     version: Version
+    checksum: int
     value: Raw
 
 
@@ -62,14 +65,16 @@ def chunk_path(folder: str, chunk: Chunk) -> str:
     return f"{folder}/{chunk.first:016d}.jsonl"
 
 
-def append(disk: Disk, folder: str, chunks: Sequence[Chunk], tail: Sequence[Tail]) -> list[Chunk]:
+def append(
+    disk: Disk, folder: str, stream: str, chunks: Sequence[Chunk], tail: Sequence[Tail]
+) -> list[Chunk]:
     """Write `tail` behind `chunks` and return the chunks as they are then; not durable, nothing of it counts
     until a manifest says so.
     """
     result = list(chunks)
     disk.make_folder(folder)
     number = result[-1].first + result[-1].count if result else 1
-    for lines in _pieces(number, tail):
+    for lines in _pieces(stream, number, tail):
         last = result[-1] if result else None
         if last is None or last.length >= CHUNK_BYTES or not _reaches(disk, folder, last):
             last = Chunk(number, 0, 0, 0)
@@ -80,11 +85,32 @@ def append(disk: Disk, folder: str, chunks: Sequence[Chunk], tail: Sequence[Tail
     return result
 
 
-def _pieces(number: int, tail: Sequence[Tail]) -> list[list[bytes]]:
+def encode_line(stream: str, number: int, value: bytes, version: Version) -> bytes:
+    """Return the line of an event."""
+    line = Line(stream, number, version, _checksum(stream, number, value, version), Raw(value))
+    return msgspec.json.encode(line) + b"\n"
+
+
+def good_lines(data: bytes) -> dict[int, Line]:
+    """Return the events of `data` that are whole, by number, whatever is between them."""
+    found: dict[int, Line] = {}
+    for piece in data.split(b"\n"):
+        with suppress(msgspec.DecodeError):  # a damaged line: what it said is not known
+            line = _decoder.decode(piece)
+            if line.checksum == _checksum(line.stream, line.number, bytes(line.value), line.version):
+                found[line.number] = line
+    return found
+
+
+def _checksum(stream: str, number: int, value: bytes, version: Version) -> int:
+    return zlib.crc32(value, zlib.crc32(f"{stream}\0{number}\0{version}\0".encode()))
+
+
+def _pieces(stream: str, number: int, tail: Sequence[Tail]) -> list[list[bytes]]:
     pieces: list[list[bytes]] = []
     size = CHUNK_BYTES
     for index, (value, version) in enumerate(tail, number):
-        line = msgspec.json.encode(Line(index, version, Raw(value))) + b"\n"
+        line = encode_line(stream, index, value, version)
         if size >= CHUNK_BYTES:
             pieces.append([])
             size = 0
