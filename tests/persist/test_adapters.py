@@ -199,6 +199,27 @@ def test_a_store_registered_as_every_adapter_is_the_one_store(adapters: Adapters
     assert isinstance(adapters.store(), MemoryStore)
 
 
+def test_the_file_store_registered_as_it_is_is_the_default(adapters: Adapters) -> None:
+    adapters.use("signal", PersistBase)
+    adapters.use("risk", PersistBase)
+    assert adapters.store().atomicity == "commit"
+    adapters.use("risk", JsonFiles)
+    assert adapters.store().atomicity == "recovery"
+
+
+def test_entity_views_on_the_folder_of_adapters(adapters: Adapters) -> None:
+    adapters.use("signal", adapter_on(Database()))
+
+    async def main() -> None:
+        for value in range(2):
+            async with adapters.opened() as store, PersistBase("notes", adapters.base_dir) as notes:
+                await notes.write_value("a", value)
+                await store.commit([Put(Key("signal.s", "BTC"), value)])
+                assert await notes.read_value("a") == value
+
+    run(main)
+
+
 def test_adapters_are_not_forgotten_for_files(adapters: Adapters) -> None:
     async def main() -> None:
         adapters.use("signal", adapter_on(Database()))

@@ -91,7 +91,11 @@ class AdapterStore(Store):
 
         Raises StoreInUse, InvalidOption where other adapters served it before, Corrupt, Unavailable.
         """
-        await self._turn(self._open)
+        try:
+            await self._turn(self._open)
+        except asyncio.CancelledError:
+            await self._turn(self._close)  # opened for nobody: who was to close it has gone
+            raise
 
     async def close(self) -> None:
         """Finish running commits and let go of everything; closing a closed store does nothing."""

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from holdfast.errors import AdapterInUse, InvalidOption
 from holdfast.persist.adapter_store import AdapterStore
+from holdfast.persist.base import PersistBase
 from holdfast.persist.domains import DOMAINS, Ctor
 from holdfast.persist.host import Host
 from holdfast.persist.shared import PerLoop, SharedStore, file_store, file_url
@@ -86,7 +87,7 @@ class Adapters:
         one = self._one_store()
         if one is not None:
             return one
-        if not self._ctors:
+        if self._is_default():
             Host(self.base_dir, self.namespace, clock=self._clock or SystemClock()).refuse_adapters()
             return self._open_store(file_url(self.base_dir))
         return AdapterStore(
@@ -143,10 +144,14 @@ class Adapters:
             return await act(store)
 
     def _shared(self) -> SharedStore:
-        if self._chosen is None and not self._ctors:
+        if self._is_default():
             # The folder is shared with the entity views of the user's own code on the same folder.
             return file_store(self.base_dir, namespace=self.namespace, make=self.store)
         return self._loops.get("", self.store)
+
+    def _is_default(self) -> bool:
+        # PersistBase, registered as it is, is the file store: then one store serves all, and one commit spans it.
+        return self._chosen is None and all(ctor is PersistBase for ctor in self._ctors.values())
 
     def _one_store(self) -> Store | None:
         """Return the one store that serves everything, where there is one and no adapter is in play."""
