@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from holdfast.market.candles import Series, View, Window
     from holdfast.market.csv import read_candles
+    from holdfast.market.invented import synthetic
     from holdfast.market.protocol import Exchange, Market
     from holdfast.market.replay import ReplayExchange
     from holdfast.market.simulated import SimulatedExchange
-    from holdfast.market.synthetic import synthetic
 
 __all__ = (
     "Exchange",
@@ -39,7 +39,7 @@ _HOME_OF = {
     "View": "candles",
     "Window": "candles",
     "read_candles": "csv",
-    "synthetic": "synthetic",
+    "synthetic": "invented",
 }
 
 
@@ -47,6 +47,5 @@ def __getattr__(name: str) -> Any:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    # `synthetic` is also the name of its module, so the name is set here once the module is loaded.
     value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
     return value

@@ -55,6 +55,13 @@ class Window:
         self._stop += 1
         self._start = max(self._start, self._stop - self.minutes)
 
+    def rewind(self, at: int) -> None:
+        """Forget the candles that open at or after `at`; older ones come back as far as they are still there."""
+        if self._last is not None and self._last.at >= at:
+            self._stop -= min((self._last.at - at) // MINUTE + 1, len(self))
+            self._start = max(self._stop - self.minutes, 0)
+            self._last = self._series(self._stop - 1, self._stop)[0] if self._stop else None
+
     def recent(self, count: int) -> list[Candle]:
         """Return the last `count` candles as a list, oldest first; fewer where there are fewer."""
         series = self._series(max(self._stop - count, self._start), self._stop)

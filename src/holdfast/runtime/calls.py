@@ -45,16 +45,21 @@ class GuardedCaller:
 
     async def __call__(self, function: UserFunction, argument: Any, *, limit: float) -> Any:
         """Return what the function returns; raises Hung after `limit` seconds."""
-        call = (
-            function(argument)
-            if inspect.iscoroutinefunction(function)
-            else self._on_thread(function, argument)
-        )
+        is_async = inspect.iscoroutinefunction(function)
+        timer = asyncio.timeout(limit)
         try:
-            return await asyncio.wait_for(call, limit)
+            async with timer:
+                return await (function(argument) if is_async else self._on_thread(function, argument))
         except TimeoutError as error:
+            if not timer.expired():  # the function's own, of a request that it made
+                raise
             self._jobs = None  # the thread may never come back: the next call gets a new one
             raise Hung(f"no answer in {limit} s") from error
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise RuntimeError("the function cancelled itself") from error  # not the run: it goes on
 
     def close(self) -> None:
         """Let the thread end after what it is doing."""
@@ -89,7 +94,7 @@ def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | N
         return
     if error is None:
         answer.set_result(result)
-    elif isinstance(error, StopIteration | KeyboardInterrupt | SystemExit):
-        answer.set_exception(RuntimeError(f"the strategy raised {error!r}"))
-    else:
+    elif isinstance(error, Exception) and not isinstance(error, StopIteration):
         answer.set_exception(error)
+    else:  # SystemExit and its like would end the run, with positions open
+        answer.set_exception(RuntimeError(f"the function raised {error!r}"))

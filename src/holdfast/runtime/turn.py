@@ -94,7 +94,7 @@ class Turn:
         if signal is None:
             return
         try:
-            validate(signal, draft.price, self.spec.rules)
+            signal = validate(signal, draft.price, self.spec.rules)
         except InvalidSignal as error:
             draft.tell(StrategyFailed, error=f"its signal was refused: {error}")
         else:
@@ -117,7 +117,7 @@ class Turn:
             draft.tell(StrategyFailed, error=f"{type(error).__name__}: {error}"[:500])
         else:
             if context.state != draft.book.state:
-                draft.state(context.state)
+                draft.state(deepcopy(context.state))  # whoever keeps the context keeps no hand in the book
             return answer
         return None
 

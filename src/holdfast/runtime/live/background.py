@@ -21,12 +21,18 @@ class LoopThread:
         self._guard = threading.Lock()
         self._running = 0
         self._over = False
-        threading.Thread(target=self._serve, name="holdfast-live").start()
+        self._thread = threading.Thread(target=self._serve, name="holdfast-live")
+        self._thread.start()
 
     @property
     def over(self) -> bool:
         """Whether the thread has ended, or is about to: nothing can be started here any more."""
         return self._over
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller is on this thread."""
+        return threading.current_thread() is self._thread
 
     def start(self, work: Coroutine[Any, Any, T]) -> "Future[T]":
         """Run a coroutine on the loop and return its future; raises NotOpen once the thread is over."""

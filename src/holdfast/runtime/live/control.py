@@ -1,8 +1,10 @@
 """What a user asks of a running run: stop, resume, close, cancel. Each is committed before it returns."""
 
 import asyncio
+from functools import partial
 from typing import Literal
 
+from holdfast.errors import Halted
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.seat import Seat
 from holdfast.trading.events import Stopped
@@ -33,29 +35,39 @@ class Control:
     ) -> bool:
         """Close an open signal, or cancel a scheduled one, now; False where there was nothing to do.
 
-        The wish is committed as an intent before anything is sent, so it survives whatever comes next.
+        The wish is committed as an intent before anything is sent, so it survives whatever comes next. Raises
+        Halted where a person has to look first: then there may be a position, and nothing was done about it.
         """
         return any([await self._request(kind, seat) for seat in self._parts.chosen(symbol, strategy)])
 
     async def _request(self, kind: Literal["close", "cancel"], seat: Seat) -> bool:
-        parts = self._parts
         async with self._step:
-            draft = seat.draft(parts.clock.now())
-            draft.feed(Request(kind=kind, at=await parts.exchange.now()))
-            if draft.book == seat.book or seat.held.run.halted:
-                return False
-            await parts.orders.commit(seat, draft)
-            await parts.orders.carry_out(seat)
-            return True
+            return await self._parts.again(partial(self._wished, kind, seat))
+
+    async def _wished(self, kind: Literal["close", "cancel"], seat: Seat) -> bool:
+        parts = self._parts
+        if seat.row is not None and (reason := seat.held.run.halted):
+            raise Halted(f"{seat.name} is halted: {reason}", reason=reason)
+        now = await parts.exchange.now()
+        draft = seat.draft(parts.clock.now())
+        draft.feed(Request(kind=kind, at=now))
+        if draft.book == seat.book:
+            return False
+        await parts.orders.commit(seat, draft)
+        await parts.again(partial(parts.orders.carry_out, seat))
+        return True
 
     async def _set_stopped(self, seat: Seat, stopped: bool) -> None:
         async with self._step:
-            draft = seat.draft(self._parts.clock.now())
-            draft.run(stopped=stopped)
-            if stopped:
-                draft.tell(Stopped, reason="no new signals until resumed")
-            else:
-                draft.run(halted="")
-            await self._parts.orders.commit(seat, draft)
+            await self._parts.again(partial(self._marked, seat, stopped))
             if not stopped:  # whatever was under way when the symbol was halted
-                await self._parts.orders.carry_out(seat, maybe_sent=True)
+                await self._parts.again(partial(self._parts.orders.carry_out, seat))
+
+    async def _marked(self, seat: Seat, stopped: bool) -> None:
+        draft = seat.draft(self._parts.clock.now())
+        draft.run(stopped=stopped)
+        if stopped:
+            draft.tell(Stopped, reason="no new signals until resumed")
+        else:
+            draft.run(halted="")
+        await self._parts.orders.commit(seat, draft)

@@ -63,7 +63,7 @@ class Engine:
             await self._start.run()
             while not self._detached.is_set() and not self._all_done():
                 if not await self._round():
-                    await self._parts.clock.sleep(self._poll)
+                    await self._rest(self._poll)
         except MarketEnded:
             await self._finish("the market ended")
         finally:
@@ -72,6 +72,17 @@ class Engine:
     def detach(self) -> None:
         """Let go after the step under way: positions and orders stay as they are, and the next start resumes."""
         self._detached.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not for longer than the run is wanted."""
+        waits = [
+            asyncio.ensure_future(wait) for wait in (self._parts.clock.sleep(seconds), self._detached.wait())
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _all_done(self) -> bool:
         return bool(self.seats) and all(seat.held.run.stopped and seat.row is None for seat in self.seats)
@@ -100,7 +111,7 @@ class Engine:
         except StoreFull as error:
             self._room = False
             self._parts.store_trouble(error)
-            await self._parts.clock.sleep(self._pause())
+            await self._rest(self._pause())
             return True
         return bool(due)
 
@@ -130,7 +141,7 @@ class Engine:
         if due:
             points.reached("live.candles-received")
         if troubled:
-            await self._parts.clock.sleep(self._pause())
+            await self._rest(self._pause())
         elif due:
             self._failures = 0
         return due
@@ -172,8 +183,7 @@ class Engine:
     ) -> None:
         window, newest = seat.turn.candles, len(candles) - 1
         for i, candle in enumerate(candles):
-            # A step that was dropped may have shown it already.
-            if isinstance(window, Window) and (not len(window) or candle.at > window.last.at):
+            if isinstance(window, Window):
                 window.append(candle)
             # Only the last candle of an answer that was not cut short can be the market's present.
             late = i < newest or len(candles) >= BATCH
@@ -191,10 +201,12 @@ class Engine:
                 risks[seat.origin.risk] = settle_risk(draft, seat.row is not None, risks[seat.origin.risk])
         for seat, draft in sorted(drafts, key=lambda one: (one[0].symbol, one[0].origin.strategy)):
             risk = seat.origin.risk
-            profile, positions = (self._parts.profiles[risk], risks[risk]) if risk else (None, Positions())
-            positions = admit_proposal(draft, seat.market, profile, positions)
-            if risk:
-                risks[risk] = positions
+            if risk is None:
+                admit_proposal(draft, seat.market, None, Positions())
+            elif (
+                draft.proposal is not None
+            ):  # an orphan's profile may be registered no more, and it proposes nothing
+                risks[risk] = admit_proposal(draft, seat.market, self._parts.profiles[risk], risks[risk])
         return risks
 
     def _pause(self) -> float:

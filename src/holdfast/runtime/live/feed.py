@@ -31,11 +31,13 @@ class Feed:
 
     async def next(self, seat: Seat) -> list[Candle]:
         """Return the candles closed since the seat's cursor, gaps filled with flat ones; empty where none has."""
-        cursor = seat.held.run.cursor
+        cursor, window = seat.held.run.cursor, seat.turn.candles
+        if isinstance(window, Window):
+            window.rewind(cursor)  # a step that was dropped has shown candles that are to come again
         place = (seat.symbol, cursor)
         if place not in self._answers:
             answer = await self._exchange.candles(seat.symbol, "1m", cursor, BATCH)
-            self._answers[place] = list(_without_gaps(_last(seat.turn.candles), _checked(answer)))
+            self._answers[place] = list(_without_gaps(_last(window), _checked(answer)))
         return self._answers[place]
 
     async def warm_up(self, seat: Seat) -> Window:

@@ -1,8 +1,10 @@
 """A hand on a run in the background, for any thread."""
 
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from holdfast.errors import InvalidOption
 from holdfast.runtime.live.background import LoopThread
 from holdfast.runtime.live.run import LiveRun, SeatStatus
 from holdfast.trading.events import Happening
@@ -27,9 +29,13 @@ class Handle:
         await self._run.trade(self._listen)
 
     def _listen(self, events: Sequence[Happening]) -> None:
-        if self._on_event is not None:
-            for event in events:
+        if self._on_event is None:
+            return
+        for event in events:
+            try:
                 self._on_event(event)
+            except Exception:  # what listens must not end what trades
+                logging.getLogger("holdfast.live").exception("on_event raised for %s", event)
 
     def stop(self, symbol: str | None = None) -> None:
         """Take no new signals from now on, also after restarts; open ones are watched to their end, then it ends."""
@@ -60,4 +66,9 @@ class Handle:
         self._done.result(timeout)
 
     def _call(self, work: "Coroutine[Any, Any, T]") -> T:
+        if self._thread.is_here:
+            work.close()
+            raise InvalidOption(
+                "on_event runs on the run's own thread, which cannot wait for itself: ask from another thread"
+            )
         return self._thread.start(work).result()

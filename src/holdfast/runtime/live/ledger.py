@@ -89,8 +89,8 @@ class Ledger:
     async def _reopen(self) -> None:
         # A store that failed (a flush, a lost disk) recovers by opening anew: never by trying the same file again.
         points.reached("live.store-reopening")
-        await self.store.close()
         try:
+            await self.store.close()
             await self.store.open()
         except Unavailable as error:  # the next attempt says so again, and the last one raises
             self._trouble(error)
@@ -125,4 +125,4 @@ def _adopt(seat: Seat, draft: Draft, version: str) -> None:
     for key, old, new in zip(seat.record_keys(), before, after, strict=True):
         if old != new:
             seat.expects[key] = version
-    seat.book = draft.book
+    seat.adopt(draft.book)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec.structs import replace
 
 from holdfast import points
-from holdfast.errors import Rejected, Unknown
+from holdfast.errors import Rejected, Unavailable, Unknown
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.ledger import Ledger
 from holdfast.runtime.live.patience import Patience
@@ -65,24 +65,18 @@ class Orders:
         intent = replace(row.intent, expires_at=self._expiry())
         draft.book = replace(draft.book, row=replace(row, intent=intent))
 
-    async def carry_out(self, seat: Seat, *, maybe_sent: bool = False) -> None:
+    async def carry_out(self, seat: Seat) -> None:
         """Execute what the seat has committed to, one effect and one outcome at a time, until nothing is left.
 
-        `maybe_sent` says that the intent was committed by an earlier try, which may have sent it. A symbol whose
-        order cannot be settled is halted, with the reason; the others go on.
+        A symbol whose order cannot be settled is halted, with the reason; the others go on.
         """
         while seat.row is not None and (intent := seat.row.intent) is not None and not seat.held.run.halted:
             try:
-                order = await self._execute(seat, intent, maybe_sent=maybe_sent)
+                order = await self._execute(seat, intent)
             except Unsettled as error:
                 await self._halt(seat, str(error))
                 return
             await self.outcome(seat, order, intent)
-            after = seat.row.intent if seat.row is not None else None
-            # The same intent again: half an answer did not settle it, and it has been sent.
-            maybe_sent = (
-                after is not None and after.client_id == intent.client_id and after.kind == intent.kind
-            )
 
     async def outcome(self, seat: Seat, order: OrderState, intent: Intent) -> None:
         """Commit the exchange's word on an order: the one commit of an effect's outcome and all that follows."""
@@ -110,24 +104,37 @@ class Orders:
 
     # ------------------------------------------------------------ one effect
 
-    async def _execute(self, seat: Seat, intent: Intent, *, maybe_sent: bool) -> OrderState:
+    async def _execute(self, seat: Seat, intent: Intent) -> OrderState:
+        """Return the exchange's word on an intent, which is sent unless it may have been sent before.
+
+        That is so unless this process has just committed it: whatever was interrupted on the way (a crash, a full
+        disk, a caller who gave up) is asked for before it is sent again.
+        """
+        maybe_sent = not seat.claim(intent)
         for pause in [0.0, *self._patience.pauses()]:
             await self._clock.sleep(pause)
-            if maybe_sent and intent.kind == "submit":
-                found = await self._settle(intent, seat.symbol)
-                points.reached("orders.settled")
-                if found is not None:
-                    return await self._until_final(found, intent)
-                if await self._too_late(seat, intent):
-                    return _never_sent(intent, "it never reached the exchange, and the market has moved on")
-            intent = await self._renewed(seat, intent)
             try:
+                if maybe_sent and intent.kind == "submit":
+                    known = await self._word(seat, intent)
+                    if known is not None:
+                        return known
+                intent = await self._renewed(seat, intent)
                 return await self._until_final(await self._send(seat, intent), intent)
             except Unknown:
                 maybe_sent = True
         raise Unsettled(
             f"order {intent.client_id}: no clear answer from {self._broker.name} in bounded tries"
         )
+
+    async def _word(self, seat: Seat, intent: Intent) -> OrderState | None:
+        """Return what became of an intent that may have been sent; None where it is to be sent now."""
+        found = await self._settle(intent, seat.symbol)
+        points.reached("orders.settled")
+        if found is not None:
+            return await self._until_final(found, intent)
+        if await self._too_late(seat, intent):
+            return _never_sent(intent, "it never reached the exchange, and the market has moved on")
+        return None
 
     async def _send(self, seat: Seat, intent: Intent) -> OrderState:
         points.reached("orders.sending")
@@ -199,7 +206,7 @@ class Orders:
 
     async def _outlive(self, intent: Intent) -> None:
         """Wait until the exchange would refuse the intent's request, if it is still on its way."""
-        now = await self._broker.time()
+        now = await self._patience.ask(self._clock, self._broker.time)
         if now - intent.expires_at > self._broker.lookup_window * 1000:
             raise Unsettled(
                 f"order {intent.client_id} is older than {self._broker.name} remembers final orders: look for it there"
@@ -211,7 +218,10 @@ class Orders:
         """Whether an entry that was never sent belongs to a past market; exits are always still wanted."""
         if seat.row is None or intent.client_id != seat.row.entry.client_id:
             return False
-        return await self._exchange.now() - intent.at >= MINUTE
+        try:
+            return await self._patience.ask(self._clock, self._exchange.now) - intent.at >= MINUTE
+        except Unavailable as error:
+            raise Unknown(f"{self._exchange.name} does not say what time it is") from error
 
     async def _renewed(self, seat: Seat, intent: Intent) -> Intent:
         """Return an intent whose expiry leaves time to send; a later expiry is committed before it is used."""

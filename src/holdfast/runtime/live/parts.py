@@ -1,9 +1,10 @@
 """What the parts of a live run share: the store's ledger, the exchange, the orders, the seats, and who is told."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from holdfast.errors import InvalidOption
+from holdfast.errors import Conflict, InvalidOption
 from holdfast.runtime.calls import GuardedCaller
 from holdfast.runtime.live.feed import Feed
 from holdfast.runtime.live.ledger import Ledger
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ("Listener", "Parts")
 
 T = TypeVar("T")
+CONFLICTS: Final = 8
+"""How often a step is taken anew: each Conflict means that somebody else has come further."""
+
 Listener = Callable[[Sequence[Happening]], None]
 
 
@@ -77,6 +81,19 @@ class Parts:
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the exchange's answer to a question that changes nothing; see `Patience.ask`."""
         return await self.patience.ask(self.clock, question)
+
+    async def again(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step; where another run was first with something that it rests on, load all and take it anew.
+
+        Raises the last Conflict after bounded attempts.
+        """
+        for _ in range(CONFLICTS):
+            try:
+                return await step()
+            except Conflict as error:
+                logging.getLogger("holdfast.live").warning("decided anew: %s", error)
+                await self.ledger.load(self.seats)
+        return await step()
 
     def store_trouble(self, error: Exception) -> None:
         """Tell everybody that the store refused or failed: an event that cannot be stored."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ("Unknowns", "unknown_orders")
 
 LOOK_BACK: Final = 60 * MINUTE
+FOR_EVER: Final = 30 * 1_440
+"""Minutes that are looked back where a position may live for ever."""
 TAIL: Final = 1_000
 
 
@@ -31,27 +33,43 @@ class Unknowns(Struct, frozen=True):
 
 
 async def unknown_orders(store: Store, broker: "Broker", seats: Sequence[Seat]) -> Unknowns:
-    """Return the orders since the seats' cursors that carry the namespace's ids and are not in the store."""
-    since = min((seat.held.run.cursor for seat in seats), default=0) - LOOK_BACK
+    """Return the orders since the seats' cursors that carry the namespace's ids and are not in the store.
+
+    For a seat that has never decided anything, since as long ago as a position of it may live: its state may have
+    been deleted.
+    """
+    usual = min((seat.held.run.cursor for seat in seats), default=0) - LOOK_BACK
+    since = min([usual, *map(_since, seats)])
     found = {order.client_id: order for order in [*await broker.fills(since), *await broker.open_orders()]}
     ours = namespace_prefix(store.namespace)
-    strays = {name: order for name, order in sorted(found.items()) if name.startswith(ours)}
+    unknown = {name: order for name, order in sorted(found.items()) if name.startswith(ours)}
     for seat in seats:
-        strays = _without(strays, _ids_of_row(seat)) if strays else {}
-    if strays:
-        strays = _without(strays, await _ids_in_streams(store))
-    return _by_seat(store, seats, strays)
+        unknown = _without(unknown, _ids_of_row(seat)) if unknown else {}
+    if unknown:
+        unknown = _without(unknown, await _ids_in_streams(store))
+    return _by_seat(store, seats, unknown, usual)
 
 
-def _by_seat(store: Store, seats: Sequence[Seat], strays: dict[str, OrderState]) -> Unknowns:
+def _since(seat: Seat) -> int:
+    run, rules = seat.held.run, seat.spec.rules
+    if run.history:
+        return run.cursor - LOOK_BACK
+    return run.cursor - (rules.scheduled_minutes + (rules.max_time_limit or FOR_EVER)) * MINUTE
+
+
+def _by_seat(store: Store, seats: Sequence[Seat], unknown: dict[str, OrderState], usual: int) -> Unknowns:
     of_seats: dict[Seat, list[OrderState]] = {}
     for seat in seats:
-        prefix = client_prefix(store.namespace, seat.origin.strategy)
-        lost = [o for name, o in strays.items() if name.startswith(prefix) and o.symbol == seat.symbol]
-        if lost:
+        prefix, since = client_prefix(store.namespace, seat.origin.strategy), _since(seat)
+        mine = [o for name, o in unknown.items() if name.startswith(prefix) and o.symbol == seat.symbol]
+        unknown = _without(unknown, {order.client_id for order in mine})
+        if lost := [order for order in mine if _is_as_new(order, since)]:
             of_seats[seat] = lost
-            strays = _without(strays, {order.client_id for order in lost})
-    return Unknowns(of_seats, list(strays.values()))
+    return Unknowns(of_seats, [order for order in unknown.values() if _is_as_new(order, usual)])
+
+
+def _is_as_new(order: OrderState, since: int) -> bool:
+    return not order.fills or order.fills[-1].at >= since
 
 
 def _without(orders: dict[str, OrderState], known: Iterable[str]) -> dict[str, OrderState]:

@@ -10,7 +10,7 @@ from holdfast.store import ABSENT, Key, Record
 from holdfast.store.base import Expect
 from holdfast.store.codec import Schema
 from holdfast.trading.inputs import Origin
-from holdfast.trading.signal import SignalRow
+from holdfast.trading.signal import Intent, SignalRow
 
 if TYPE_CHECKING:
     from holdfast.market.protocol import Market
@@ -22,7 +22,11 @@ RUN = Schema(Run, "run", 1)
 
 
 class Seat:
-    """What a run holds of a (strategy, symbol). `book` is what is committed, never more."""
+    """What a run holds of a (strategy, symbol). `book` is what is committed, never more.
+
+    `unsent` names the intent that this process has committed and not yet begun to send: any other one may be at
+    the exchange already.
+    """
 
     turn: "Turn"
     market: "Market"
@@ -32,6 +36,7 @@ class Seat:
         self.origin = origin
         self.book: Book | None = None
         self.expects: dict[Key, Expect] = {}
+        self.unsent: tuple[str, str] | None = None
 
     @property
     def symbol(self) -> str:
@@ -67,13 +72,25 @@ class Seat:
         tail = f"{self.origin.strategy}.{self.symbol}"
         return f"history.{tail}", f"system.{tail}"
 
+    def claim(self, intent: Intent) -> bool:
+        """Return whether an intent has certainly not been sent, and count it as sent from now on."""
+        unsent, self.unsent = self.unsent, None
+        return unsent == _name(intent)
+
+    def adopt(self, book: Book) -> None:
+        """Become what this process has just committed."""
+        known, new = (kept.row.intent if kept and kept.row else None for kept in (self.book, book))
+        if new is not None and (known is None or _name(known) != _name(new)):
+            self.unsent = _name(new)
+        self.book = book
+
     def draft(self, wall: int) -> Draft:
         """Return a draft that starts from what is committed."""
         return Draft(origin=self.origin, rules=self.spec.rules, book=self.held, wall=wall)
 
     def take(self, records: list[Record | None]) -> bool:
         """Become what the store holds; return False where it holds no run of this seat yet."""
-        keys = self.record_keys()
+        keys, self.unsent = self.record_keys(), None
         self.expects = {key: ABSENT if r is None else r.version for key, r in zip(keys, records, strict=True)}
         run, signal, schedule, state = (record.value if record else None for record in records)
         rows = [SIGNAL.from_document(value) for value in (signal, schedule) if value is not None]
@@ -90,6 +107,10 @@ class Seat:
         known = Run(cursor=rows[0].decided_at) if run is None else RUN.from_document(run)
         self.book = Book(run=known, row=rows[0] if rows else None, state=state or {})
         return True
+
+
+def _name(intent: Intent) -> tuple[str, str]:
+    return intent.kind, intent.client_id
 
 
 def documents(book: Book | None) -> list[Any]:

@@ -119,7 +119,11 @@ class Start:
         for seat in self._parts.seats:
             if self._policy == "flatten" and seat.spec.decide is None and seat.row is not None:
                 draft = self._draft(seat)
-                draft.feed(Request(kind="close", at=await self._parts.exchange.now(), reason="flatten"))
+                draft.feed(
+                    Request(
+                        kind="close", at=await self._parts.ask(self._parts.exchange.now), reason="flatten"
+                    )
+                )
                 await self._parts.orders.commit(seat, draft)
                 await self._parts.orders.carry_out(seat)
 
@@ -171,9 +175,9 @@ class Start:
 
 
 async def recover(parts: Parts, seats: Iterable[Seat]) -> None:
-    """Settle what earlier processes (or this one, before a Conflict) have left under way."""
+    """Settle what earlier processes (or this one, in a step that failed) have left under way."""
     for seat in seats:
-        await parts.orders.carry_out(seat, maybe_sent=True)
+        await parts.again(partial(parts.orders.carry_out, seat))
         points.reached("start.settled")
 
 

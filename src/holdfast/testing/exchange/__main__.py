@@ -12,7 +12,7 @@ import numpy as np
 from holdfast.errors import HoldfastError, InvalidOption
 from holdfast.market.candles import Series
 from holdfast.market.csv import read_candles
-from holdfast.market.synthetic import synthetic
+from holdfast.market.invented import synthetic
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.exchange.server import Server, serve
 

@@ -1,0 +1,1 @@
+"""What proves that nothing is lost, for your own strategies and stores too: crash harness, simulated exchange, kits."""

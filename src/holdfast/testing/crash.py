@@ -1,0 +1,159 @@
+"""The crash harness: runs a bot in a real process, kills it with SIGKILL at any instant, and starts it again.
+
+    with Nursery() as nursery:
+        story = nursery.live_on("my_bots:trade", {"url": url}, kills=[Kill(point="orders.sending", nth=1)])
+        assert story.last.ended == "returned"
+
+The function is named as "module:name" and takes JSON arguments; it is called in a child that was forked for it.
+A crash point is an instant that is named in the code (`holdfast.points`): the child kills itself there, from
+whichever thread reaches it. `Kill(after=…)` kills it from outside. Nothing is mocked: what the child has done to
+files and sockets is done.
+"""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.errors import HoldfastError
+from holdfast.testing.nursery import Kill, Life, Request, known_points
+
+__all__ = ("Kill", "Life", "NotDone", "Nursery", "Story", "known_points", "reference")
+
+Function = str | Callable[..., Any]
+
+
+class NotDone(HoldfastError):
+    """A bot did not come to its end: it hung, raised, or was restarted too often (`story`)."""
+
+
+class Story(Struct, frozen=True, kw_only=True):
+    """The lives of one bot, in order: all but the last were cut short."""
+
+    lives: tuple[Life, ...]
+
+    @property
+    def last(self) -> Life:
+        """The life that came to an end by itself."""
+        return self.lives[-1]
+
+    @property
+    def kills(self) -> int:
+        """How many lives were ended by SIGKILL."""
+        return sum(life.ended == "killed" for life in self.lives)
+
+    @property
+    def reached(self) -> Counter[str]:
+        """How often each point was reached, over all lives."""
+        return Counter(point for life in self.lives for point in life.reached)
+
+    @property
+    def died_at(self) -> tuple[str, ...]:
+        """The last point that each killed life had reached."""
+        return tuple(life.died_at for life in self.lives if life.ended == "killed")
+
+
+def reference(function: Function) -> str:
+    """Return the "module:name" of a function that a child process can import."""
+    if isinstance(function, str):
+        return function
+    return f"{function.__module__}:{function.__qualname__}"
+
+
+class Nursery:
+    """A process that forks bots on demand; use it as `with`. Its methods block, and belong to one thread."""
+
+    def __init__(self, *, path: Sequence[str] = ()) -> None:
+        self._path = [*path, *sys.path]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process; starting it twice changes nothing."""
+        if self._process is None:
+            self._process = subprocess.Popen(  # this interpreter, our own module
+                [sys.executable, "-m", "holdfast.testing.nursery"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                # One thread: a process with more than one cannot be forked safely.
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(self._path)},
+            )
+
+    def stop(self) -> None:
+        """End the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.communicate()
+
+    def live(
+        self,
+        function: Function,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        kills: Iterable[Kill] = (),
+        patches: Sequence[str] = (),
+        limit: float = 60.0,
+    ) -> Life:
+        """Call a function in a child of its own, to its end or to the first of `kills`, and return how that went.
+
+        `patches` are functions without arguments that the child calls first: for negative controls.
+        """
+        request = Request(
+            function=reference(function),
+            arguments=dict(arguments or {}),
+            kills=tuple(kills),
+            patches=tuple(patches),
+            limit=limit,
+        )
+        return self._ask(request)
+
+    def live_on(
+        self,
+        function: Function,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        kills: Iterable[Kill | Sequence[Kill]] = (),
+        patches: Sequence[str] = (),
+        limit: float = 60.0,
+    ) -> Story:
+        """Let a bot live, be killed, and live again: one of `kills` for each life, then one life without.
+
+        A life that ends by itself before its kill ends the story. Raises NotDone where a life raises or hangs.
+        """
+        lives = []
+        for kill in [*kills, ()]:
+            due = (kill,) if isinstance(kill, Kill) else tuple(kill)
+            lives.append(self.live(function, arguments, kills=due, patches=patches, limit=limit))
+            if lives[-1].ended != "killed":
+                break
+        story = Story(lives=tuple(lives))
+        if story.last.ended != "returned":
+            raise NotDone(
+                f"{reference(function)} {story.last.ended}: {story.last.error} {story.last.message} "
+                f"(killed at {', '.join(story.died_at) or 'no point'})",
+                story=story,
+            )
+        return story
+
+    def _ask(self, request: Request) -> Life:
+        self.start()
+        assert self._process is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(msgspec.json.encode(request) + b"\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise HoldfastError("the nursery has ended: its reason is on stderr")
+        return msgspec.json.decode(answer, type=Life)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()

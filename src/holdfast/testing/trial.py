@@ -1,0 +1,124 @@
+"""Trials: a scenario traded under kills and faults, compared with the same scenario traded in peace.
+
+with Ground() as ground:
+    trial = ground.trial("take-profit", kills=[Kill(point="orders.sending", nth=1)])
+    assert trial.kept, trial.broken
+"""
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from msgspec import Struct
+
+from holdfast.testing.bots import trade_scenario
+from holdfast.testing.compare import Picture, different, doubled, lost, picture
+from holdfast.testing.crash import Kill, Nursery, Story
+from holdfast.testing.exchange.faults import Fault
+from holdfast.testing.exchange.options import Options
+from holdfast.testing.exchange.process import SimulatedExchangeProcess
+from holdfast.testing.scenarios import SCENARIOS, Scenario, market_of
+
+__all__ = ("EXPIRY", "Ground", "Place", "Trial")
+
+EXPIRY = 0.25
+"""Seconds after which the exchange refuses a request: a recovery may have to wait for as long."""
+
+
+class Place(Struct, frozen=True):
+    """Where one trial happens: its session at the exchange, and its store."""
+
+    session: str
+    url: str
+    store: str
+    folder: Path
+
+    def arguments(self, scenario: str) -> dict[str, Any]:
+        """Return what a bot of the scenario is called with."""
+        return {"scenario": scenario, "url": self.url, "store": self.store}
+
+
+class Trial(Struct, frozen=True):
+    """What became of a bot that was interrupted: its lives, what it left, and which promises that breaks."""
+
+    story: Story
+    seen: Picture
+    doubled: list[str]
+    lost: list[str]
+    different: list[str]
+
+    @property
+    def kept(self) -> bool:
+        """Whether P1, P2 and P3 were kept."""
+        return not (self.doubled or self.lost or self.different)
+
+    @property
+    def broken(self) -> str:
+        """What was not kept, in words, with where the bot was killed."""
+        found = [*self.doubled, *self.lost, *self.different[:10]]
+        return f"killed at {', '.join(self.story.died_at)}: " + "; ".join(found)
+
+
+class Ground:
+    """An exchange process, a nursery and a folder for any number of trials; use it as `with`, from one thread."""
+
+    def __init__(self, scenarios: Mapping[str, Scenario] = SCENARIOS, *, folder: str | None = None) -> None:
+        self.scenarios = scenarios
+        options = Options(request_expiry=EXPIRY, warmup=2)
+        self.exchange = SimulatedExchangeProcess(market_of(scenarios), options)
+        self.nursery = Nursery()
+        self._folder = Path(tempfile.mkdtemp(prefix="holdfast-trial-", dir=folder))
+        self._numbers = itertools.count(1)
+        self._twins: dict[str, Picture] = {}
+
+    def place(self, scenario: str, *, faults: Sequence[Fault] = (), **options: Any) -> Place:
+        """Return a fresh market, account and store for a scenario; `options` are the exchange's."""
+        known = self.scenarios[scenario]
+        session = f"{scenario}-{next(self._numbers)}"
+        url = self.exchange.reset(session=session, fill_model=known.rules.fill_model, **options)
+        if planned := (*known.faults, *faults):
+            self.exchange.harm(*planned, session=session)
+        folder = self._folder / session
+        return Place(session, url, f"file:{folder}", folder)
+
+    def twin(self, scenario: str) -> Picture:
+        """Return what the scenario leaves behind where nothing interrupts it; traded once."""
+        if scenario not in self._twins:
+            place = self.place(scenario)
+            self.nursery.live_on(trade_scenario, place.arguments(scenario))
+            self._twins[scenario] = picture(place.url, place.store)
+        return self._twins[scenario]
+
+    def trial(
+        self,
+        scenario: str,
+        kills: Iterable[Kill | Sequence[Kill]] = (),
+        *,
+        faults: Sequence[Fault] = (),
+        patches: Sequence[str] = (),
+        **options: Any,
+    ) -> Trial:
+        """Trade a scenario through kills and faults, and compare what is left with its twin."""
+        twin, place = self.twin(scenario), self.place(scenario, faults=faults, **options)
+        arguments = place.arguments(scenario)
+        story = self.nursery.live_on(trade_scenario, arguments, kills=kills, patches=patches)
+        seen = picture(place.url, place.store)
+        self.forget(place)
+        return Trial(story, seen, doubled(seen), lost(seen), different(twin, seen))
+
+    def forget(self, place: Place) -> None:
+        """Remove a trial's files."""
+        shutil.rmtree(place.folder, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        self.exchange.start()
+        self.nursery.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.nursery.stop()
+        self.exchange.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
