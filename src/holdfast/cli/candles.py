@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from holdfast.cli.options import Json, flag
 from holdfast.cli.output import Output
 from holdfast.errors import InvalidOption
+from holdfast.market.invented import SYNTHETIC_START, synthetic
 from holdfast.market.series import Series
-from holdfast.market.synthetic import SYNTHETIC_START, synthetic
 from holdfast.runtime.backtests import milliseconds
 
 __all__ = ("candles",)

@@ -12,8 +12,8 @@ from holdfast.cli.markets import candle_files, read_files
 from holdfast.cli.options import Candles, Json, Symbols
 from holdfast.cli.output import Output
 from holdfast.errors import InvalidOption
+from holdfast.market.invented import synthetic as made_up
 from holdfast.market.series import Series
-from holdfast.market.synthetic import synthetic as made_up
 from holdfast.testing.exchange import Options, Server, serve
 
 __all__ = ("exchange_sim",)
