@@ -39,6 +39,8 @@ MAY_IMPORT = {
     "cli": ENGINE | {"report", "web", "testing", "holdfast"},
     "testing": ENGINE | {"report", "web", "cli", "holdfast"},
 }
+# The one import against the current: `store.persist` is a name of the contract, and made by the entity view.
+LOOKS_UP = {("holdfast.store.base", "holdfast.persist.view.persist_of")}
 # The lifecycle is pure: besides msgspec, trading imports only what cannot reach outside the process.
 PURE = {"msgspec", "base64", "bisect", "collections", "dataclasses", "decimal", "enum", "fractions"} | {
     "functools", "hashlib", "heapq", "itertools", "json", "math", "numbers", "operator", "re", "types", "typing",
@@ -177,7 +179,7 @@ def wrong_imports(modules: list[Module]) -> list[str]:
         for module in modules
         if module.name != "holdfast"
         for line, name in imports(module)
-        if not may_import(module.room, name)
+        if not may_import(module.room, name) and (module.name, name) not in LOOKS_UP
     ]
 
 

@@ -6,7 +6,7 @@ str keys); what would not read back exactly is refused by `codec.encode` before 
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -167,6 +167,18 @@ class Store(ABC):
         InvalidValue, StoreFull, Unavailable (`unknown=True` where it may have happened: repeat with the same
         id).
         """
+
+    @property
+    def persist(self) -> Callable[[str, str], Any]:
+        """What makes entity views of this store: `store.persist("signal", "./logs/data")` is a PersistBase.
+
+        It can be registered wherever an adapter's class can.
+        """
+        from holdfast.persist.view import (
+            persist_of,
+        )  # the view knows the store; only this name knows the view
+
+        return persist_of(self)
 
     async def last_number(self, stream: str) -> int:
         """Return the number of a stream's newest event, 0 where it has none."""

@@ -84,6 +84,7 @@ class Closing(Happening, frozen=True, kw_only=True, omit_defaults=True):
 class Closed(Happening, frozen=True, kw_only=True, omit_defaults=True):
     """The position is flat. `price` is the mean exit, pnl as in `trading.pnl` (percent, and quote units).
 
+    `fills` are those of its exits, `entry_fills` all of its entry's: some may have come after it was opened.
     `orders` are the client ids of its exits, those that came to nothing too.
     """
 
@@ -96,6 +97,7 @@ class Closed(Happening, frozen=True, kw_only=True, omit_defaults=True):
     pnl_cost: float
     opened_at: int
     fills: tuple[Fill, ...]
+    entry_fills: tuple[Fill, ...] = ()
     orders: tuple[str, ...] = ()
     late: bool = False
 
@@ -113,7 +115,9 @@ class Rejected(Happening, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Started(Happening, frozen=True, kw_only=True, omit_defaults=True):
-    """A run took this strategy and symbol."""
+    """A run took this strategy and symbol; `warnings` are the promises that its configuration cannot keep."""
+
+    warnings: tuple[str, ...] = ()
 
 
 class Stopped(Happening, frozen=True, kw_only=True, omit_defaults=True):

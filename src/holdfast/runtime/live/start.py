@@ -16,6 +16,7 @@ from holdfast.runtime.book import Book, Draft, Run
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.reconcile import unknown_orders
 from holdfast.runtime.live.seat import Seat
+from holdfast.runtime.live.warnings import warnings
 from holdfast.runtime.spec import StrategySpec, watcher
 from holdfast.runtime.turn import Turn
 from holdfast.store import ABSENT, Key, Put
@@ -144,7 +145,7 @@ class Start:
         if seat.book is None:
             seat.book = Book(run=Run(cursor=now))
         draft = self._draft(seat)
-        draft.tell(Started)
+        draft.tell(Started, warnings=tuple(warnings(self._parts.store, self._parts.broker)))
         if found:
             status = seat.row.status if seat.row else "idle"
             findings = "; ".join(str(finding) for finding in getattr(self._parts.store, "findings", ()))

@@ -136,6 +136,7 @@ def _closed(row: SignalRow, at: int, rules: Rules) -> Step:
         pnl_cost=percent / 100 * entry * row.entry.filled,
         opened_at=row.opened_at,
         fills=fills,
+        entry_fills=row.entry.fills,
         orders=tuple(order.client_id for order in row.exits),
         late=row.late,
     )
