@@ -94,7 +94,9 @@ def different(expected: Picture, seen: Picture) -> list[str]:
 
 def _told(seen: Picture) -> set[str]:
     events = [event for stream in seen.history.values() for event in stream]
-    told = {_line(fill) for event in events for fill in event.get("fills", ())}
+    told = {
+        _line(fill) for event in events for kind in ("fills", "entry_fills") for fill in event.get(kind, ())
+    }
     states: list[OrderState] = [state for row in seen.rows for state in (row.entry, *row.exits)]
     return told | {_line(fill) for state in states for fill in _plain(state.fills)}
 
