@@ -11,6 +11,7 @@ from holdfast.store import (
     ABSENT,
     ANY,
     Append,
+    Change,
     Check,
     Delete,
     Durability,
@@ -210,7 +211,7 @@ class StoreContract:
         assert (await store.names()).streams == ("one", "two")
 
     async def test_commit_id_counts_once(self, store: Store) -> None:
-        changes = [Put(A, 1, ABSENT), Append("history", 1)]
+        changes: list[Change] = [Put(A, 1, ABSENT), Append("history", 1)]
         assert await store.commit(changes, commit_id="the-id") == "the-id"
         head = store.head
         assert await store.commit(changes, commit_id="the-id") == "the-id"
@@ -223,7 +224,7 @@ class StoreContract:
         assert await store.get(A) == [Record(A, 1, "the-id")]
 
     async def test_commit_id_at_once(self, store: Store) -> None:
-        changes = [Put(A, 1, ABSENT), Append("history", 1)]
+        changes: list[Change] = [Put(A, 1, ABSENT), Append("history", 1)]
         assert await asyncio.gather(*(store.commit(changes, commit_id="id") for _ in range(9))) == ["id"] * 9
         assert await store.last_number("history") == 1
 

@@ -7,12 +7,13 @@ that was closed and in one that was killed. `verify` finds it, `repair` mends wh
 import asyncio
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.errors import Corrupt, FromTheFuture, Unavailable
+from holdfast.errors import Corrupt, FromTheFuture, StoreMissing, Unavailable
 from holdfast.store import Append, Delete, Key, Put
 from holdfast.store.backends.file.repair import repair
 from holdfast.store.backends.file.store import FileStore
@@ -72,14 +73,11 @@ async def say(store: FileStore) -> Truth:
             (record,) = await store.get(key)
             said[key] = None if record is None else record.value
         except Corrupt as error:
-            assert error.key == key
-            assert error.path
-            said[key] = Corrupt
+            said[key] = Corrupt if error.key == key and error.path else error
     try:
         said[STREAM] = [event.value async for event in store.read(STREAM)]
     except Corrupt as error:
-        assert error.path
-        said[STREAM] = Corrupt
+        said[STREAM] = Corrupt if error.path else error
     return said
 
 
@@ -106,7 +104,7 @@ def link(path: Path) -> None:
     path.symlink_to(target)
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "flipped": flip, "flipped-first": flip_first, "cut": cut, "emptied": lambda path: path.write_bytes(b""),
     "deleted": Path.unlink, "junk": lambda path: path.write_bytes(b'{"a": 1}'), "link": link,
 }  # fmt: skip
@@ -115,7 +113,9 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
 def places(folder: Path) -> list[str]:
     """Return every file that matters, relative."""
     found = [
-        path for path in sorted(folder.rglob("*")) if path.is_file() and path.name not in ("lock", "spare")
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.suffix != ".spare" and path.name != "lock"
     ]
     return [str(path.relative_to(folder)) for path in found]
 
@@ -146,10 +146,8 @@ def refuses(folder: Path) -> None:
         lambda: verify(str(folder)),
         lambda: repair(str(folder)),
     ):
-        try:
+        with suppress(StoreMissing), pytest.raises(Unavailable, match="symbolic link"):
             use()
-        except Unavailable as error:
-            assert "symbolic link" in str(error)
 
 
 def check(folder: Path, name: str, damage: str) -> None:
@@ -178,8 +176,7 @@ async def say_after_open(folder: Path) -> tuple[Truth, tuple[Any, ...]]:
     try:
         await store.open()
     except Corrupt as error:
-        assert error.path
-        return {}, ()
+        return {} if error.path else {"path": None}, ()
     try:
         return await say(store), store.findings
     finally:

@@ -1,7 +1,7 @@
 """Journal segments: files whose room is there before it is needed, written once and never reused.
 
 A segment is preallocated and zero-filled, so that a flush inside it moves no metadata and cannot run out of
-room. One spare is kept ready. It is what remains for outcomes and exits when the disk is full.
+room. Spares are kept ready: what remains for outcomes and exits when the disk is full.
 """
 
 import threading
@@ -15,6 +15,7 @@ from holdfast.system import Ids
 __all__ = ("DEFAULT_SEGMENT_BYTES", "MAGIC", "Spare", "listed")
 
 DEFAULT_SEGMENT_BYTES: Final = 4 << 20
+SPARES: Final = 2
 MAGIC: Final = b"holdfast journal"
 _ZEROS: Final = bytes(1 << 20)
 
@@ -26,36 +27,36 @@ def listed(disk: Disk, layout: Layout) -> list[int]:
 
 
 class Spare:
-    """The one segment kept ready: made by the maintenance thread, taken by the journal's."""
+    """The segments kept ready: made by the maintenance thread, taken by the journal's.
+
+    There are two. While both are there, new work is welcome. When the disk is full, one is left for outcomes and
+    exits, and one for the next open, which needs a new segment before it can drop an old one.
+    """
 
     def __init__(self, disk: Disk, layout: Layout, ids: Ids, size: int) -> None:
         self._disk = disk
         self._layout = layout
         self._ids = ids
         self._size = size
-        self._path = f"{layout.journal}/spare"
         self._lock = threading.Lock()
-        self.ready = False
+        self._ready: list[str] = []
 
     def adopt(self) -> None:
-        """Use the spare that an earlier run left, if it is whole and nothing was ever written to it."""
+        """Use the spares that an earlier run left, if they are whole and nothing was ever written to them."""
         for name, _ in self._disk.folder(self._layout.journal):
-            if name.endswith(".tmp"):  # a run was killed while it made one
-                self._disk.remove(f"{self._layout.journal}/{name}")
-        if self._disk.stamp(self._path) is None:
-            return
-        data = self._disk.read(self._path)
-        if len(data) == self._size and not data.strip(b"\0"):
-            self.ready = True
-        else:  # a run was killed before it gave the segment its name: nothing in it was acknowledged
-            self._disk.remove(self._path)
+            path = f"{self._layout.journal}/{name}"
+            if name.endswith(".spare") and self._is_unused(path):
+                self._ready.append(path)
+            elif name.endswith((".spare", ".tmp")):
+                self._disk.remove(path)  # never had its name, so nothing in it was acknowledged
 
     def prepare(self) -> None:
-        """Make a spare if there is none. Raises StoreFull, leaving nothing behind."""
-        with self._lock:
-            if not self.ready:
-                self._disk.close(self._make(self._size))
-                self.ready = True
+        """Make what is missing. Raises StoreFull, leaving nothing half made behind."""
+        while len(self._ready) < SPARES:
+            fd, path = self._make(self._size)
+            self._disk.close(fd)
+            with self._lock:
+                self._ready.append(path)
 
     def take(self, size: int) -> tuple[int, str]:
         """Return an open, empty segment of at least `size` bytes and its path, until the caller names it.
@@ -63,32 +64,33 @@ class Spare:
         Raises StoreFull where there is no spare and no room for another.
         """
         with self._lock:
-            if size <= self._size and self.ready:
-                self.ready = False
-                return self._disk.open(self._path, write=True), self._path
-            if self.ready:
-                self._disk.remove(self._path)
-                self.ready = False
-            return self._make(max(size, self._size)), self._path
+            path = self._ready.pop() if self._ready and size <= self._size else None
+        if path is None:
+            return self._make(max(size, self._size))
+        return self._disk.open(path, write=True), path
 
-    def _make(self, size: int) -> int:
-        temporary = f"{self._layout.journal}/{self._ids()}.tmp"
+    def _is_unused(self, path: str) -> bool:
+        data = self._disk.read(path)
+        return len(data) == self._size and not data.strip(b"\0")
+
+    def _make(self, size: int) -> tuple[int, str]:
+        name = f"{self._layout.journal}/{self._ids()}"
         try:
-            fd = self._disk.create(temporary)
-            self._fill(fd, size, temporary)
+            fd = self._disk.create(f"{name}.tmp")
+            self._fill(fd, size, name)
         except OSError as error:
             if error.errno in NO_ROOM:
-                raise explain(error, temporary) from error
+                raise explain(error, f"{name}.tmp") from error
             raise
-        return fd
+        return fd, f"{name}.spare"
 
-    def _fill(self, fd: int, size: int, temporary: str) -> None:
+    def _fill(self, fd: int, size: int, name: str) -> None:
         try:
             for offset in range(0, size, len(_ZEROS)):
                 self._disk.write(fd, _ZEROS[: size - offset], offset)
             self._disk.flush(fd)
-            self._disk.rename(temporary, self._path)
+            self._disk.rename(f"{name}.tmp", f"{name}.spare")
         except OSError:
             self._disk.close(fd)
-            self._disk.remove(temporary)  # half a segment is of no use, and its room may be needed
+            self._disk.remove(f"{name}.tmp")  # half a segment is of no use, and its room may be needed
             raise
