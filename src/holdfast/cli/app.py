@@ -79,8 +79,9 @@ def _sentence(error: BaseException, words: Sequence[str]) -> str:
             return f"{error} See `{_help_of(words)}`."
         case KeyboardInterrupt():
             return "interrupted"
-        case StoreInUse(facts={"since": int(since)}) if since:
-            return f"{error}. It has been open since {moment(since)} UTC"
+        case StoreInUse(facts={"pid": pid, "host": host, "since": int(since)}) if since:
+            who = f"process {pid} on {host} since {moment(since)} UTC"
+            return f"{who} has the store open: stop that one, or give this one a --store or --namespace of its own"
         case OSError(filename=name) if name is not None:
             return f"{name}: {error.strerror}"
     return str(error)

@@ -4,13 +4,15 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
-from typing import Self
+from typing import Final, Self
 
 from holdfast.cli import codes
 
 __all__ = ("LettingGo",)
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+ECHO: Final = 0.3
+"""Seconds in which a signal is the first one again: wrappers pass on what the terminal has sent already."""
 
 
 class LettingGo:
@@ -19,6 +21,7 @@ class LettingGo:
     def __init__(self, detach: Callable[[], None], note: Callable[[str], None]) -> None:
         self._detach = detach
         self._note = note
+        self._since = 0.0
         self.asked = False
 
     def __enter__(self) -> Self:
@@ -33,12 +36,13 @@ class LettingGo:
             loop.remove_signal_handler(number)
 
     def _on_signal(self, number: signal.Signals) -> None:
-        if self.asked and number == signal.SIGINT:
-            # As good as kill -9, which everything here is made for.
-            os._exit(codes.INTERRUPTED)
+        now = asyncio.get_running_loop().time()
         if not self.asked:
-            self.asked = True
+            self.asked, self._since = True, now
             self._note(
                 "letting go after this step; positions and orders stay as they are. Ctrl-C again ends at once"
             )
             self._detach()
+        elif number == signal.SIGINT and now - self._since > ECHO:
+            # As good as kill -9, which everything here is made for.
+            os._exit(codes.INTERRUPTED)

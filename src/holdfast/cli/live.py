@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter
-from msgspec.structs import asdict
 
 from holdfast.cli import codes
 from holdfast.cli.letting_go import LettingGo
-from holdfast.cli.lines import facts_of, line, moment
 from holdfast.cli.markets import candle_files, read_files, symbols_of, use_exchange, use_replay, use_store
 from holdfast.cli.options import Candles, Exchange, Json, Namespace, Strategies, Symbols, Target, flag
 from holdfast.cli.output import Output
 from holdfast.cli.target import load
+from holdfast.cli.telling import Teller
 from holdfast.errors import InvalidOption
 from holdfast.runtime.desk import Desk
 from holdfast.runtime.live.run import LiveRun
@@ -60,7 +59,8 @@ def live(
 
     Each event is a line, printed once it is committed. SIGTERM and Ctrl-C detach: the step under way is finished,
     positions and orders stay as they are, and the next start carries on. A second Ctrl-C ends the process at once;
-    that loses nothing either. Exit code 1 says that a symbol is halted, or the store went away.
+    that loses nothing either. A run ends by itself with its market, or when all of its symbols are halted. Exit code 1
+    says that a symbol is halted, or the store went away.
 
     Example: `holdfast live examples/sma_cross.py --symbol BTCUSDT --exchange http://127.0.0.1:8765`
     """
@@ -95,48 +95,33 @@ def _log_to_stderr() -> None:
 
 
 async def _trade(run: LiveRun, desk: Desk, output: Output) -> int:
-    printer = _Printer(output)
+    teller = Teller(output)
+
+    def listen(events: Sequence[Happening]) -> None:
+        teller.tell(events)
+        if _all_halted(run):
+            run.detach()
+
     with LettingGo(run.detach, output.note) as letting_go:
         output.note(f"trading; Ctrl-C lets go, and the next start carries on ({_place(desk)})")
-        await run.trade(printer.show)
-    return _summary(run, output, printer.count, detached=letting_go.asked)
+        await run.trade(listen)
+    return _ended(run, teller, output, detached=letting_go.asked)
+
+
+def _all_halted(run: LiveRun) -> bool:
+    # Nothing would ever be sent again: a run that ends says so louder than one that stands still.
+    seats = run.status()
+    return bool(seats) and all(seat.halted for seat in seats)
 
 
 def _place(desk: Desk) -> str:
     return f"store {desk.adapters.store().url}, namespace {desk.adapters.namespace}"
 
 
-class _Printer:
-    """Prints events for as long as somebody reads: a full disk or a closed pipe must not end the trading."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._silent = False
-        self.count = 0
-
-    def show(self, events: Sequence[Happening]) -> None:
-        """Print events that were committed; called by the run, and never raises for want of a reader."""
-        self.count += len(events)
-        if self._silent:
-            return
-        try:
-            for event in events:
-                self._output.record(type(event).__name__, facts_of(event))
-                self._output.say(line(event))
-        except OSError as error:
-            self._silent = True
-            self._output.note(f"stdout cannot be written any more ({error}); trading goes on")
-
-
-def _summary(run: LiveRun, output: Output, count: int, *, detached: bool) -> int:
+def _ended(run: LiveRun, teller: Teller, output: Output, *, detached: bool) -> int:
     seats = run.status()
-    for seat in seats:
-        how = (
-            f"halted: {seat.halted}" if seat.halted else f"{seat.status}{', stopped' if seat.stopped else ''}"
-        )
-        output.say(f"{seat.strategy} on {seat.symbol}: {how}, at {moment(seat.cursor)[:-3]}")
-    output.record(
-        "summary", {"events": count, "detached": detached, "seats": [asdict(seat) for seat in seats]}
-    )
-    halted = any(seat.halted for seat in seats)
-    return codes.FOUND if halted and not detached else codes.DONE
+    teller.summary(seats, detached=detached)
+    if not any(seat.halted for seat in seats):
+        return codes.DONE
+    output.note("check at the exchange what is halted, then start with --resume")
+    return codes.DONE if detached else codes.FOUND

@@ -1,5 +1,7 @@
 """What a command prints: for people, or with `--json` one object a line on stdout and the rest on stderr."""
 
+import errno
+import os
 import sys
 from typing import Any, Final
 
@@ -13,13 +15,20 @@ WIDE: Final = 160
 """How wide a table may be where no terminal says otherwise."""
 
 
+class _Console(Console):
+    """A console that raises where nobody reads any more; rich would end the process, and with it the trading."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+
 class Output:
     """The two ways to say something; a command says it once, and this knows which way was asked for."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
-        self.out = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
-        self.err = Console(stderr=True, highlight=False, emoji=False)
+        self.out = _Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDE)
+        self.err = _Console(stderr=True, highlight=False, emoji=False)
 
     @property
     def to_people(self) -> bool:
@@ -46,11 +55,17 @@ class Output:
         self.note(Text.assemble(("error:", "bold red"), " ", message))
         self.record("error", {"error": kind, "message": message})
 
+    @property
+    def asks(self) -> bool:
+        """Whether somebody is there to answer."""
+        return sys.stdin.isatty() and self.err.is_terminal
+
     def confirm(self, question: str) -> bool:
-        """Ask a person; False where there is none, or the answer is not yes."""
-        if not (sys.stdin.isatty() and self.err.is_terminal):
+        """Ask a person; anything but yes is no."""
+        try:
+            return self.err.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+        except EOFError:
             return False
-        return self.err.input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _print(console: Console, what: RenderableType) -> None:

@@ -99,12 +99,16 @@ def _trade(trade: Closed) -> tuple[str | Text, ...]:
     colour = "green" if trade.pnl_cost > 0 else "red"
     return (
         trade.side,
-        number(trade.entry_price),
-        number(trade.price),
+        _price(trade.entry_price),
+        _price(trade.price),
         Text(f"{trade.pnl_percent:+.2f}", style=colour),
         Text(f"{trade.pnl_cost:+.2f}", style=colour),
         trade.reason.replace("_", " "),
     )
+
+
+def _price(value: float) -> str:
+    return f"{value:.2f}" if value >= 100 else number(value)
 
 
 def _share(count: int, rate: float | None) -> str:
