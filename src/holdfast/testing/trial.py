@@ -16,13 +16,13 @@ from msgspec import Struct
 
 from holdfast.testing.bots import trade_scenario
 from holdfast.testing.compare import Picture, different, doubled, lost, picture
-from holdfast.testing.crash import Kill, Nursery, Story
+from holdfast.testing.crash import Kill, Life, Nursery, Story
 from holdfast.testing.exchange.faults import Fault
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.exchange.process import SimulatedExchangeProcess
 from holdfast.testing.scenarios import SCENARIOS, Scenario, market_of
 
-__all__ = ("EXPIRY", "Ground", "Place", "Trial")
+__all__ = ("EXPIRY", "Ground", "Place", "Trial", "busiest")
 
 EXPIRY = 0.25
 """Seconds after which the exchange refuses a request: a recovery may have to wait for as long."""
@@ -72,7 +72,7 @@ class Ground:
         self.nursery = Nursery()
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-trial-", dir=folder))
         self._numbers = itertools.count(1)
-        self._twins: dict[str, Picture] = {}
+        self._twins: dict[str, tuple[Picture, Life]] = {}
 
     def place(self, scenario: str, *, faults: Sequence[Fault] = (), **options: Any) -> Place:
         """Return a fresh market, account and store for a scenario; `options` are the exchange's."""
@@ -86,10 +86,17 @@ class Ground:
 
     def twin(self, scenario: str) -> Picture:
         """Return what the scenario leaves behind where nothing interrupts it; traded once."""
+        return self._twin(scenario)[0]
+
+    def trace(self, scenario: str) -> tuple[str, ...]:
+        """Return the points that the scenario reaches where nothing interrupts it, in their order."""
+        return self._twin(scenario)[1].reached
+
+    def _twin(self, scenario: str) -> tuple[Picture, Life]:
         if scenario not in self._twins:
             place = self.place(scenario)
-            self.nursery.live_on(trade_scenario, place.arguments(scenario))
-            self._twins[scenario] = picture(place.url, place.store)
+            story = self.nursery.live_on(trade_scenario, place.arguments(scenario))
+            self._twins[scenario] = picture(place.url, place.store), story.last
         return self._twins[scenario]
 
     def trial(
@@ -122,3 +129,18 @@ class Ground:
         self.nursery.stop()
         self.exchange.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def busiest(trace: Sequence[str], point: str) -> int:
+    """Return which time a point is reached between the intent and the outcome of an order, for `Kill.nth`.
+
+    The last such time; the first of all where there is none, 0 where the point is never reached.
+    """
+    times, busy, count = [0, 0], False, 0
+    for index, reached in enumerate(trace):
+        busy = busy or "orders.sending" in trace[index : index + 4]
+        if reached == point:
+            count += 1
+            times = [times[0] or count, count if busy else times[1]]
+        busy = busy and reached != "orders.outcome-committed"
+    return times[1] or times[0]
