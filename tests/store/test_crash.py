@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from holdfast.errors import StoreFull
 from holdfast.store.backends.file import checkpoint, journal, manifest, opening, segments, writer
 from tests.store.simulated import Choice, Folder, SimulatedDisk, all_kept, all_lost, some
 from tests.store.workload import Told, faults, store_on, work
@@ -67,6 +68,26 @@ def test_power_cut_at_every_call(syncfs: bool) -> None:
     tried, wrong = explore(states, told, syncfs=syncfs)
     assert not wrong, wrong[:3]
     assert tried > 300
+
+
+def test_power_cut_where_open_has_no_room_to_copy() -> None:
+    """On a full disk the journal is written over itself: that must be as safe as the copy."""
+    real = journal.Journal.start
+
+    def start(self: journal.Journal, segment: int, sequence: int, head: int, commits: Any) -> None:
+        if commits:
+            raise StoreFull("no room for a copy")
+        real(self, segment, sequence, head, commits)
+
+    states, told = record(SimulatedDisk(), checkpoint_seconds=1e9)
+    with changed(journal.Journal, "start", start):
+        _, wrong = explore(states[25::2], told)
+        assert not wrong, wrong[:3]
+        for root in record_recovery(SimulatedDisk.after_cut(states[-20][1], all_kept)):
+            found = asyncio.run(
+                faults(SimulatedDisk.after_cut(root, all_lost), Told(states[-20][2], set(), 12))
+            )
+            assert not found, found[:2]
 
 
 def test_power_cut_at_every_call_of_recovery() -> None:

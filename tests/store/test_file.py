@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,10 @@ async def test_a_link_is_not_followed(tmp_path: Path) -> None:
     store = FileStore(f"{tmp_path}/data")
     await store.open()
     await store.commit([Put(KEY, 1)])
-    for step in (store.checkpoint(), store.close()):
-        with pytest.raises(Unavailable, match="not a folder"):
-            await step
+    with pytest.raises(Unavailable, match="not a folder"):
+        await store.checkpoint()
+    with suppress(Unavailable):  # unless the housekeeping had found out, and the store had failed already
+        await store.close()
     assert not os.listdir(tmp_path / "elsewhere")
 
 

@@ -41,6 +41,11 @@ class Journal:
         room = sum(frames.HEADER_BYTES + len(batch) for batch in batches)
         self._begin(segment, Opened(FORMAT, segment, head + 1, base=True), batches, room)
 
+    def go_on(self, segment: int, sequence: int, checksum: int, first: int) -> None:
+        """Begin segment number `segment` behind the last one, where that ended; commits in it start at `first`."""
+        self._sequence, self._checksum = sequence, checksum
+        self._begin(segment, Opened(FORMAT, segment, first, base=False), [], 0)
+
     def append(self, lines: Sequence[bytes], first: int) -> int:
         """Make the lines durable as one frame and return the segment it is in.
 

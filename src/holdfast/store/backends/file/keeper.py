@@ -104,14 +104,21 @@ class Keeper:
         return live.uncovered and waited >= self._checkpoint_seconds
 
     async def _work(self, live: Live, snapshot: Snapshot | None) -> None:
+        await self._spares_first(live)
         await self._in_thread(self._checkpointer.write_files, live.take_dirty())
         if snapshot is not None:
             manifest = await self._in_thread(self._checkpointer.checkpoint, snapshot)
             self._last_checkpoint = self._clock.monotonic()
             _trim(live, snapshot, manifest)
             await self._in_thread(self._checkpointer.drop_segments)
-        if snapshot is None or not snapshot.clean:
+        await self._in_thread(self._spare.prepare)
+
+    async def _spares_first(self, live: Live) -> None:
+        """Keep the journal's room before files take it: they can wait, since the journal has what is in them."""
+        try:
             await self._in_thread(self._spare.prepare)
+        except StoreFull as error:  # tried again after the checkpoint, which may free a segment
+            live.full = error
 
     async def _in_thread(self, work: Callable[[*A], T], *args: *A) -> T:
         with explained(self._root):

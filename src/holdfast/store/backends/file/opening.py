@@ -7,6 +7,7 @@ disk. So everything that no checkpoint covers is written again, to a new segment
 from msgspec import Struct, structs
 
 from holdfast import points
+from holdfast.errors import StoreFull
 from holdfast.store.backends.file.checkpoint import Checkpointer
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.faults import NO_ROOM, explained
@@ -70,13 +71,12 @@ def _recover(
     spare = Spare(disk, layout, ids, segment_bytes)
     spare.adopt()
     journal = Journal(disk, layout, ids, spare)
-    following = max(replayed.last_segment, manifest.segment - 1) + 1
-    journal.start(following, replayed.sequence, manifest.head, replayed.commits)
+    first = _begin(disk, layout, journal, manifest, loaded)
     points.reached("open.segment-copied")
     for index in listed(disk, layout):
-        if index < following:  # superseded: the new segment is whole, durable and has its name
+        if index < first:  # superseded: what it held is in segments that are whole and durable
             disk.remove(layout.segment(index))
-    manifest = structs.replace(manifest, segment=following, clean=False)
+    manifest = structs.replace(manifest, segment=first, clean=False)
     full = not _switch(disk, layout, ids, manifest)
     points.reached("open.switched")
     checkpointer = Checkpointer(disk, layout, ids, loaded.places, manifest)
@@ -95,6 +95,35 @@ def _manifest(disk: Disk, layout: Layout, namespace: str, ids: Ids) -> Manifest:
     if manifest.namespace != namespace:
         raise corrupt_store(layout.manifest, f"is of the namespace {manifest.namespace!r}, not {namespace!r}")
     return manifest
+
+
+def _begin(disk: Disk, layout: Layout, journal: Journal, manifest: Manifest, loaded: Loaded) -> int:
+    """Begin the new segment, and return the first one that counts from now on.
+
+    On a full disk there may be a spare, and no room for a copy of everything. Then the same bytes are written
+    over themselves and flushed, which makes them as durable, and the new segment goes on behind them.
+    """
+    found = loaded.replay
+    following = max(found.last_segment, manifest.segment - 1) + 1
+    try:
+        journal.start(following, found.sequence, manifest.head, found.commits)
+    except StoreFull:
+        if not found.segments:
+            raise
+        for index in found.segments:
+            _write_again(disk, layout.segment(index))
+        journal.go_on(following, found.sequence, found.checksum, loaded.head + 1)
+        return found.segments[0]
+    return following
+
+
+def _write_again(disk: Disk, path: str) -> None:
+    fd = disk.open(path, write=True)
+    try:
+        disk.write(fd, disk.read(path), 0)
+        disk.flush(fd)
+    finally:
+        disk.close(fd)
 
 
 def _switch(disk: Disk, layout: Layout, ids: Ids, manifest: Manifest) -> bool:

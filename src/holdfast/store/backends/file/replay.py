@@ -51,13 +51,15 @@ class Segment:
 class Replay(Struct):
     """What the journal says after the manifest: its commits, in order, and where it ends.
 
-    `covered` are commits that the manifest covers and the journal still has.
+    `covered` are commits that the manifest covers and the journal still has. `segments` are those that count.
     """
 
     commits: list[Committed] = []
     covered: list[Committed] = []
     sequence: int = 0
+    checksum: int = 0
     last_segment: int = 0
+    segments: list[int] = []
     torn: Torn | None = None
     open_segment: Segment | None = None
 
@@ -79,7 +81,8 @@ def replay(disk: Disk, layout: Layout, manifest: Manifest) -> Replay:
                 raise corrupt_store(layout.segment(segment.index), f"has no commit {number + 1}")
             else:
                 result.covered.append(commit)
-        result.sequence = segment.last.sequence
+        result.sequence, result.checksum = segment.last.sequence, segment.last.checksum
+        result.segments.append(segment.index)
     if segments:
         result.open_segment = segments[-1]
         _check_end(layout, manifest, segments[-1], result)
