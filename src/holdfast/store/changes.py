@@ -75,7 +75,7 @@ def effects(changes: Sequence[Change]) -> list[Effect]:
 
 def expectations(changes: Sequence[Change]) -> list[tuple[Key, Expect]]:
     """Return every key of the changes with what they expect of it, `ANY` included."""
-    return [(c.key, c.expect) for c in changes if isinstance(c, Put | Delete | Check)]
+    return [(change.key, change.expect) for change in changes if not isinstance(change, Append)]
 
 
 def meets(found: Version | None, expect: Expect) -> bool:
