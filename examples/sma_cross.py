@@ -11,7 +11,8 @@ FAST, SLOW = 8, 24
 
 
 @strategy("sma-cross", interval="15m", history=(SLOW + 2) * 15)
-def sma_cross(ctx):  # noqa: D103
+def sma_cross(ctx):
+    """Asked every 15 minutes while there is no position; None means not now."""
     closes = ctx.candles("15m", SLOW + 1).close
     if len(closes) <= SLOW:
         return None

@@ -11,7 +11,7 @@ from holdfast.market.invented import synthetic
 from holdfast.testing.exchange import Options, SimulatedExchangeProcess
 from tests.cli.builders import EAGER, Here
 
-MINUTES = 600
+MINUTES = 300
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def here(capsys: pytest.CaptureFixture[str]) -> Here:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with `bot.py` (its desk keeps state in `state/`) and ten hours of `candles.csv`."""
+    """A working folder with `bot.py` (its desk keeps state in `state/`) and five hours of `candles.csv`."""
     (tmp_path / "bot.py").write_text(EAGER)
     write_candles(tmp_path / "candles.csv", minutes=MINUTES)
     monkeypatch.chdir(tmp_path)
@@ -33,5 +33,5 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def exchange() -> Iterator[SimulatedExchangeProcess]:
     """A simulated exchange whose market waits; give each test a session of its own."""
-    with SimulatedExchangeProcess({"BTCUSDT": synthetic(7, 2_000)}, Options(warmup=60)) as process:
+    with SimulatedExchangeProcess({"BTCUSDT": synthetic(7, 500)}, Options(warmup=60)) as process:
         yield process

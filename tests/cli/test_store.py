@@ -14,7 +14,7 @@ STATE = ("--store", "file:state")
 
 @pytest.fixture
 def traded(here: Here, folder: Path) -> Path:
-    """A folder whose bot has traded on paper for ten hours."""
+    """A folder whose bot has traded on paper for five hours."""
     assert here("live", "bot.py:desk", "--candles", "BTCUSDT=candles.csv").code == 0
     return folder
 
@@ -44,7 +44,7 @@ def test_ls(here: Here, traded: Path) -> None:
     assert done.code == 0
     counts = {one["name"]: one["count"] for one in done.objects[:-1]}
     assert counts["run.eager"] == counts["state.eager"] == 1
-    assert counts["history.eager.BTCUSDT"] > 50
+    assert counts["history.eager.BTCUSDT"] > 40
     assert counts["system.eager.BTCUSDT"] == 2
     assert done.summary["bytes"] == sum(map(len, before.values()))
     assert contents(traded / "state") == before
@@ -63,7 +63,7 @@ def test_ls_of_what_is_broken(here: Here, traded: Path) -> None:
 def test_show(here: Here, traded: Path) -> None:
     done = here("store", "show", "state.eager", "BTCUSDT", *STATE, "--json")
     [entity] = done.of_type("entity")
-    assert entity["value"]["asked"] > 10
+    assert entity["value"]["asked"] > 8
     assert done.summary["entities"] == 1
     plain = here("store", "show", "state.eager", *STATE)
     assert json.loads(plain.out.partition("\n")[2]) == entity["value"]

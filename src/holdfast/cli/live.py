@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import sys
+import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -89,8 +89,12 @@ def _policy(*, adopt: bool, flatten: bool, ignore: bool) -> OrphanPolicy:
 
 
 def _log_to_stderr() -> None:
+    form = logging.Formatter("%(asctime)s  %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+    form.converter = time.gmtime  # as the events beside it
+    handler = logging.StreamHandler()
+    handler.setFormatter(form)
     # What a target has set up itself stays; what the engine warns of is an event too, and a line already.
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
     logging.getLogger("holdfast.live").setLevel(logging.ERROR)
 
 

@@ -71,7 +71,7 @@ class _Frame:
 
     def grid(self) -> Iterator[str]:
         """Yield the lines and labels of both axes."""
-        digits = max(-floor(log10(self.step)), 0)
+        digits = len(f"{self.step:.9f}".rstrip("0").partition(".")[2])
         for mark in range(self.low, self.high + 1):
             y, kind = self.y(mark * self.step), "grid" if mark else "zero"
             yield f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
