@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Raw, Struct
 
 from holdfast.errors import Conflict, InvalidKey
-from holdfast.store.base import ABSENT, ANY, Append, Change, Check, Delete, Expect, Key, Put, Version
+from holdfast.store.base import ABSENT, ANY, Append, Change, Delete, Expect, Key, Put, Version
 from holdfast.store.codec import check_key, check_name, check_stream, encode
 
 __all__ = (

@@ -5,7 +5,7 @@ two callers ever share one.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct
 
@@ -95,8 +95,9 @@ class Recent:
     def __contains__(self, commit_id: CommitId) -> bool:
         return commit_id in self._since
 
-    def __iter__(self) -> Iterator[tuple[CommitId, float]]:
-        return iter(self._since.items())
+    def copy(self) -> dict[CommitId, float]:
+        """Return the ids with the time of each, on the clock that `add` was given."""
+        return self._since.copy()
 
     def add(self, commit_id: CommitId, now: float) -> None:
         """Remember `commit_id` as of `now`, and forget those whose time is up."""

@@ -16,7 +16,7 @@ from holdfast.store.backends.file.manifest import Manifest, write_manifest
 from holdfast.store.backends.file.places import Places
 from holdfast.store.backends.file.segments import listed
 from holdfast.store.backends.file.streams import Tail, append, chunk_path
-from holdfast.store.base import Key
+from holdfast.store.base import CommitId, Key
 from holdfast.store.state import Stored
 from holdfast.system import Ids
 
@@ -24,12 +24,16 @@ __all__ = ("Checkpointer", "Snapshot")
 
 
 class Snapshot(Struct, frozen=True):
-    """The durable state of an instant, as far as it is news: what a checkpoint has to cover."""
+    """The durable state of an instant, as far as it is news: what a checkpoint has to cover.
+
+    `recent` are commit ids with their seconds since `zero`, which is in milliseconds of wall time.
+    """
 
     head: int
     segment: int
     tails: Mapping[str, list[Tail]]
-    recent: dict[str, int]
+    recent: Mapping[CommitId, float]
+    zero: int
     clean: bool = False
 
 
@@ -65,8 +69,11 @@ class Checkpointer:
         for stream, tail in snapshot.tails.items():
             folder, chunks = self._layout.stream(stream), streams.get(stream, [])
             streams[stream] = append(self._disk, folder, stream, chunks, tail)
+        recent = {
+            commit_id: snapshot.zero + int(since * 1000) for commit_id, since in snapshot.recent.items()
+        }
         manifest = Manifest(
-            self.manifest.namespace, snapshot.head, snapshot.segment, snapshot.clean, snapshot.recent, streams,
+            self.manifest.namespace, snapshot.head, snapshot.segment, snapshot.clean, recent, streams,
             self.manifest.entities,
         )  # fmt: skip
         self._flush(manifest, snapshot)

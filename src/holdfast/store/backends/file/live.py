@@ -103,11 +103,10 @@ class Live:
     def snapshot(self, *, clean: bool = False) -> Snapshot:
         """Return what a checkpoint of this instant has to cover."""
         self.uncovered_bytes = 0
-        now, wall = self._clock.monotonic(), self._clock.now()
-        recent = {commit_id: wall - int((now - since) * 1000) for commit_id, since in self._recent}
+        zero = self._clock.now() - int(self._clock.monotonic() * 1000)
         tails = {name: list(stream.tail) for name, stream in self.streams.items() if stream.tail}
         segment = self._segment + 1 if clean else self._segment
-        return Snapshot(self.head, segment, tails, recent, clean)
+        return Snapshot(self.head, segment, tails, self._recent.copy(), zero, clean)
 
     def fail(self, error: Exception) -> None:
         """Take no more commits; those on their way to the journal still come to their own end."""

@@ -11,6 +11,7 @@ is never concluded from its name: it is stored inside.
 """
 
 import hashlib
+import re
 from typing import Final
 from urllib.parse import unquote
 
@@ -19,6 +20,7 @@ __all__ = ("MAX_NAME_BYTES", "Namer", "decoded", "hashed", "plain", "stable")
 MAX_NAME_BYTES: Final = 240  # of 255, so that ".json" and a temporary name still fit
 
 _PLAIN: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.,+=@")
+_AS_IT_IS: Final = re.compile(r"[\w\-,+=@](?:[\w\-.,+=@]{,238}[\w\-,+=@])?", re.ASCII).fullmatch
 _RESERVED: Final = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 )
@@ -26,6 +28,8 @@ _RESERVED: Final = frozenset(
 
 def plain(name: str) -> str:
     """Return the file name of `name` where no other folds to it."""
+    if _AS_IT_IS(name) and name.partition(".")[0].lower() not in _RESERVED:
+        return name
     encoded = "".join(chr(byte) if byte in _PLAIN else f"%{byte:02X}" for byte in name.encode())
     if encoded[0] == "." or encoded.partition(".")[0].lower() in _RESERVED:
         encoded = f"%{ord(encoded[0]):02X}{encoded[1:]}"
@@ -65,7 +69,7 @@ class Namer:
         """Record that `name` is stored as `file_name`; False if it cannot be, or is stored elsewhere."""
         if name in self._given:
             return self._given[name] == file_name
-        if file_name not in (plain(name), hashed(name)):
+        if file_name != plain(name) and file_name != hashed(name):
             return False
         self._given[name] = file_name
         self._taken.add(file_name.lower())

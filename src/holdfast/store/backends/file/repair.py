@@ -167,7 +167,8 @@ class _Repair:
         checkpointer.write_files(loaded.touched)
         following = max(loaded.replay.last_segment + 1, loaded.manifest.segment)
         tails = {name: list(stream.tail) for name, stream in loaded.streams.items() if stream.tail}
-        checkpointer.checkpoint(Snapshot(loaded.head, following, tails, loaded.recent, clean=True))
+        recent = {commit_id: at / 1000 for commit_id, at in loaded.recent.items()}
+        checkpointer.checkpoint(Snapshot(loaded.head, following, tails, recent, 0, clean=True))
         for folder in (self._layout.quarantine, self._layout.own):
             self._disk.flush_folder(folder)
         checkpointer.drop_segments()

@@ -70,8 +70,7 @@ class Spare:
         return self._disk.open(path, write=True), path
 
     def _is_unused(self, path: str) -> bool:
-        data = self._disk.read(path)
-        return len(data) == self._size and not data.strip(b"\0")
+        return self._disk.read(path) == bytes(self._size)
 
     def _make(self, size: int) -> tuple[int, str]:
         name = f"{self._layout.journal}/{self._ids()}"
