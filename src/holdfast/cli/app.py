@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib.metadata import version
 from typing import Final
 
@@ -12,7 +13,7 @@ from cyclopts import App, CycloptsError
 from holdfast.cli import codes
 from holdfast.cli.lines import moment
 from holdfast.cli.output import Output
-from holdfast.errors import HoldfastError, StoreInUse
+from holdfast.errors import HoldfastError, InvalidOption, StoreInUse
 
 __all__ = ("app_for", "run")
 
@@ -61,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
     words = [word for word in asked if word != "--traceback"]
     output = Output(json="--json" in words)
     try:
+        _check_command(words)
         code = app_for(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else codes.DONE
     except BrokenPipeError:
@@ -71,6 +73,14 @@ def run(argv: Sequence[str]) -> int:
             traceback.print_exception(error)
         output.error(_sentence(error, words), kind=type(error).__name__)
         return codes.of(error)
+
+
+def _check_command(words: Sequence[str]) -> None:
+    # cyclopts would load every command to find one that looks alike.
+    for word in words[:1]:
+        if word not in COMMANDS and not word.startswith("-"):
+            alike = "".join(f", did you mean {name}" for name in get_close_matches(word, COMMANDS, 1))
+            raise InvalidOption(f"there is no command {word!r}{alike}. See `holdfast --help`.")
 
 
 def _sentence(error: BaseException, words: Sequence[str]) -> str:
