@@ -28,7 +28,7 @@ def test_version(here: Here) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["candels"], "candels', did you mean candles"),
+        (["candels"], "candels' (did you mean candles?)"),
         (["candles"], "OUT"),
         (["candles", "x.csv", "--minutes", "many"], "--minutes"),
         (["store", "ls", "--nothing"], "--nothing"),

@@ -79,7 +79,7 @@ def _check_command(words: Sequence[str]) -> None:
     # cyclopts would load every command to find one that looks alike.
     for word in words[:1]:
         if word not in COMMANDS and not word.startswith("-"):
-            alike = "".join(f", did you mean {name}" for name in get_close_matches(word, COMMANDS, 1))
+            alike = "".join(f" (did you mean {name}?)" for name in get_close_matches(word, COMMANDS, 1))
             raise InvalidOption(f"there is no command {word!r}{alike}. See `holdfast --help`.")
 
 
