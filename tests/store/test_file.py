@@ -242,9 +242,11 @@ class SlowDisk(SimulatedDisk):
         self.gate = asyncio.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.fail = False
+        self.entered = asyncio.Event()
 
     def flush(self, fd: int) -> None:
         if self.loop is not None:
+            self.loop.call_soon_threadsafe(self.entered.set)
             asyncio.run_coroutine_threadsafe(self.gate.wait(), self.loop).result()
             if self.fail:
                 raise OSError(errno.EIO, "the disk failed")
@@ -282,7 +284,7 @@ async def test_first_failed_flush_fails_the_store() -> None:
     await asyncio.sleep(0)
     disk.loop = asyncio.get_running_loop()
     flying = asyncio.ensure_future(store.commit([Put(KEY, "flying")]))
-    await asyncio.sleep(0.02)
+    await disk.entered.wait()
     queued = [asyncio.ensure_future(store.commit([Put(Key("q", str(i)), i)])) for i in range(3)]
     rival = asyncio.ensure_future(store.commit([Put(KEY, "rival", ABSENT)]))
     await asyncio.sleep(0)
@@ -449,13 +451,14 @@ async def check_after_kill(folder: Path, last: int) -> None:
 # Flushes, as the kernel counts them
 
 WRITERS = """
-    import asyncio, sys
+    import asyncio, glob, sys
     from holdfast.store import Key, Put
     from holdfast.store.backends.file.store import FileStore
 
     async def main(folder, writers, each):
         async with FileStore(folder, flush_seconds=1e9) as store:
-            await asyncio.sleep(0.3)  # the spare segment's own flush comes before what is counted
+            while len(glob.glob(folder + "/.holdfast/journal/*.spare")) < 2:
+                await asyncio.sleep(0.01)  # the spares' own flushes come before what is counted
             open(folder + "/begin", "w").close()
             async def write(k):
                 for i in range(each):

@@ -13,11 +13,12 @@ __all__ = ("Pending", "Staging")
 class Pending:
     """A commit on its way to the disk, its journal line, and everyone who waits for it."""
 
-    __slots__ = ("commit", "line", "waiters")
+    __slots__ = ("commit", "keys", "line", "waiters")
 
     def __init__(self, commit: Committed, line: bytes) -> None:
         self.commit = commit
         self.line = line
+        self.keys: list[Key] = []
         self.waiters: list[asyncio.Future[None]] = []
 
     def durable(self) -> asyncio.Future[None]:
@@ -57,16 +58,16 @@ class Staging:
         for effect in commit.effects:
             if not isinstance(effect, Added):
                 version = commit.commit_id if isinstance(effect, Wrote) else None
-                self._keys[Key(effect.entity_name, effect.entity_id)] = (version, pending)
+                key = Key(effect.entity_name, effect.entity_id)
+                self._keys[key] = (version, pending)
+                pending.keys.append(key)
 
     def settle(self, pending: Pending) -> None:
         """Take out a commit that is durable."""
         del self.commits[pending.commit.commit_id]
-        for effect in pending.commit.effects:
-            if not isinstance(effect, Added):
-                key = Key(effect.entity_name, effect.entity_id)
-                if self._keys[key][1] is pending:
-                    del self._keys[key]
+        for key in pending.keys:
+            if self._keys[key][1] is pending:
+                del self._keys[key]
 
     def clear(self) -> list[Pending]:
         """Take out all commits and return them, in order."""
