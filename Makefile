@@ -2,7 +2,7 @@
 # inside this folder (.uv/ where uv is not installed, and .venv/). Only `make tools` touches the system.
 #
 #   PYTHON=python3.13   the interpreter to use           VENV=.venv-313   where to install
-#   ARGS="-k journal"   passed on to pytest, holdfast demo or the benchmarks
+#   ARGS="-k journal"   passed on to pytest, holdfast demo, the campaign of `make crash` or the benchmarks
 
 PYTHON ?= python3
 VENV   := .venv
@@ -46,8 +46,8 @@ check: $(READY) ## lint, format and types only
 pytest: $(READY) ## the tests only
 	$(BIN)/pytest $(ARGS)
 
-crash: $(READY) ## the tests that kill processes only
-	$(BIN)/pytest -m crash $(ARGS)
+crash: $(READY) ## kill a bot 2,000 times at random instants, and count what is lost; it goes on where it was
+	@$(BIN)/python -m holdfast.testing.campaign $(ARGS)
 
 bench: $(READY) ## measure this machine: commits a second, recovery, backtests
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -17,7 +17,7 @@ hypothesis.settings.load_profile("holdfast")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*tools): skip where a tool is missing; fail in CI instead")
-    config.addinivalue_line("markers", "crash: kills processes; `make crash` runs only these")
+    config.addinivalue_line("markers", "crash: kills processes; `pytest -m crash` runs only these")
 
 
 @functools.cache

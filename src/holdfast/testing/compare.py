@@ -21,6 +21,7 @@ from holdfast.trading.signal import SignalRow
 __all__ = ("Picture", "different", "doubled", "lost", "picture")
 
 ROOM: Final = 1e-9
+LONGEST: Final = 100
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -157,10 +158,19 @@ def _differences(where: str, one: Any, other: Any) -> list[str]:
     if isinstance(one, dict) and isinstance(other, dict):
         names = sorted({*one, *other})
         return [d for n in names for d in _differences(f"{where}.{n}", one.get(n), other.get(n))]
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = enumerate(zip(one, other, strict=True))
-        return [d for i, pair in pairs for d in _differences(f"{where}[{i}]", *pair)]
-    return [] if one == other else [f"{where}: {one!r} became {other!r}"]
+    if isinstance(one, list) and isinstance(other, list):
+        found = [
+            d
+            for i, pair in enumerate(zip(one, other, strict=False))
+            for d in _differences(f"{where}[{i}]", *pair)
+        ]
+        return found if len(one) == len(other) else [f"{where}: {len(one)} became {len(other)}", *found[:3]]
+    return [] if one == other else [f"{where}: {_shown(one)} became {_shown(other)}"]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _get(url: str) -> bytes:
