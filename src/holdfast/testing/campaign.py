@@ -84,7 +84,8 @@ def plan_of(seed: int, number: int, traces: dict[str, tuple[str, ...]]) -> Plan:
     scenario = chance.choice(sorted(SCENARIOS))
     lives = chance.randint(1, MOST_KILLS)
     kills = tuple(_kill(chance, traces[scenario], lives) for _ in range(lives))
-    faults = [_fault(chance)] if chance.random() < 0.3 else []
+    # A scenario's own faults are counted by request: one more would make it another market.
+    faults = [_fault(chance)] if chance.random() < 0.3 and not SCENARIOS[scenario].faults else []
     return Plan(
         number=number,
         scenario=scenario,
