@@ -23,6 +23,7 @@ EVENTS: list[tuple[Happening, str]] = [
     ),
     (e.Cancelled(**COMMON, reason="too old"), "too old"),
     (e.Rejected(**COMMON, reason="too small"), "too small"),
+    (e.Released(**COMMON, reason="its run is gone"), "its run is gone"),
     (e.Started(**COMMON), "started"),
     (e.Stopped(**COMMON, reason="the market ended"), "the market ended"),
     (e.Recovered(**COMMON, status="open", detail="more"), "open; more"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Literal, TypeVar
 
 from holdfast.market.invented import SYNTHETIC_START
@@ -162,11 +163,13 @@ def once(kind: str, when: str, error: Exception, *, nth: int = 1, times: int = 1
 async def follow(run: LiveRun, until: Callable[[Happening], bool] | None = None) -> list[Happening]:
     """Return the events of a run, to its end, until a certain one, or until all is halted."""
     events = []
-    async for event in run:
-        events.append(event)
-        seats = run.status()
-        if (until is not None and until(event)) or (seats and all(seat.halted for seat in seats)):
-            break
+    async with aclosing(aiter(run)) as told:
+        async for event in told:
+            events.append(event)
+            seats = run.status()
+            stuck = run._events.empty() and seats and all(seat.halted for seat in seats)
+            if stuck or (until is not None and until(event)):
+                break
     return events
 
 

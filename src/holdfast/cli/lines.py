@@ -9,7 +9,14 @@ from holdfast.trading import events as e
 
 __all__ = ("facts_of", "line", "moment", "number")
 
-TROUBLE = (e.StrategyFailed, e.SymbolHalted, e.StoreUnavailable, e.ExchangeUnavailable, e.Rejected)
+TROUBLE = (
+    e.StrategyFailed,
+    e.SymbolHalted,
+    e.StoreUnavailable,
+    e.ExchangeUnavailable,
+    e.Rejected,
+    e.Released,
+)
 
 
 def moment(at: int) -> str:
@@ -67,8 +74,10 @@ def _told(event: e.Happening) -> tuple[str, str]:  # noqa: PLR0912  # one case a
             return "cancelled", event.reason
         case e.Rejected():
             return "rejected", event.reason
+        case e.Released():
+            return "released", event.reason
         case e.Started():
-            return "started", ""
+            return "started", "; ".join(event.warnings)
         case e.Stopped():
             return "stopped", event.reason
         case e.Recovered():

@@ -33,6 +33,9 @@ Adopt = Annotated[
 Flatten = Annotated[bool, flag("Close such signals at the market.")]
 Ignore = Annotated[bool, flag("Leave such signals unwatched.")]
 Resume = Annotated[bool, flag("Lift stored stops and halts.")]
+Release = Annotated[
+    bool, flag("Take the signals of halted symbols off the books: you have looked after them.")
+]
 Poll = Annotated[
     float, Parameter(help="The longest pause (s) before the exchange is asked for candles again.")
 ]
@@ -52,6 +55,7 @@ def live(
     flatten: Flatten = False,
     ignore: Ignore = False,
     resume: Resume = False,
+    release: Release = False,
     poll: Poll = 1.0,
     json: Json = False,
 ) -> int:
@@ -76,7 +80,13 @@ def live(
     if name is None and not desk.exchanges:
         raise InvalidOption("say where to trade: --exchange URL, or --candles SYMBOL=FILE to trade on paper")
     run = desk.live.run(
-        wanted, strategy_name=strategy, exchange_name=name, policy=policy, resume=resume, poll=poll
+        wanted,
+        strategy_name=strategy,
+        exchange_name=name,
+        policy=policy,
+        resume=resume,
+        release=release,
+        poll=poll,
     )
     _log_to_stderr()
     return asyncio.run(_trade(run, desk, output))
@@ -127,5 +137,7 @@ def _ended(run: LiveRun, teller: Teller, output: Output, *, detached: bool) -> i
     teller.summary(seats, detached=detached)
     if not any(seat.halted for seat in seats):
         return codes.DONE
-    output.note("check at the exchange what is halted, then start with --resume")
+    output.note(
+        "check at the exchange what is halted, then start with --resume, or --release if nothing is left of it"
+    )
     return codes.DONE if detached else codes.FOUND

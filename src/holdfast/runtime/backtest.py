@@ -4,6 +4,7 @@ Orders are filled at once by the fill model (`trading.fills`), the one that the 
 exchange use; nothing is stored. A paced live run over the same candles makes the same trades.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from holdfast.market.candles import View
@@ -76,8 +77,10 @@ async def simulate(
     total = max(end - tape.start, 0) // MINUTE
     for minute in range(total):
         await _minute(seats, tape.start + (minute + 1) * MINUTE, profiles or {}, risks, events)
-        if progress is not None and minute % REPORT_EVERY == 0:
-            progress(minute, total)
+        if minute % REPORT_EVERY == 0:
+            await asyncio.sleep(0)  # for Ctrl-C, and whoever else shares the loop
+            if progress is not None:
+                progress(minute, total)
     if progress is not None:
         progress(total, total)
     return _result(tape.start, end, total, events, seats)

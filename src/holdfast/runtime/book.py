@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from holdfast.trading.events import LIFECYCLE, Happening, SymbolHalted
+from holdfast.trading.events import LIFECYCLE, Happening, Released, SymbolHalted
 from holdfast.trading.inputs import Input, Origin
 from holdfast.trading.lifecycle import step
 from holdfast.trading.rules import Rules
@@ -90,6 +90,17 @@ class Draft(Struct, kw_only=True):
     def state(self, state: dict[str, Any]) -> None:
         """Take the strategy's state as it is after its call."""
         self.book = replace(self.book, state=state)
+
+    def release(self, reason: str, signal_id: str, at: int) -> None:
+        """Take the signal off the books, by a person's word, and lift the halt."""
+        origin = self.origin
+        self.note(
+            Released(
+                symbol=origin.symbol, strategy=origin.strategy, at=at, signal_id=signal_id, reason=reason
+            )
+        )
+        self.book = replace(self.book, row=None)
+        self.run(halted="")
 
     def run(self, **changes: Any) -> None:
         """Change the run's own facts."""

@@ -16,7 +16,7 @@ from holdfast.trading.signal import CloseReason, Side
 
 __all__ = (
     "LIFECYCLE", "Cancelled", "Closed", "Closing", "Decided", "DecisionSkipped", "ExchangeUnavailable",
-    "Happening", "Opened", "Opening", "Reconciled", "Recovered", "Rejected", "Scheduled", "Started",
+    "Happening", "Opened", "Opening", "Reconciled", "Recovered", "Rejected", "Released", "Scheduled", "Started",
     "Stopped", "StoreUnavailable", "StrategyFailed", "SymbolHalted", "from_document", "to_document",
 )  # fmt: skip
 
@@ -114,6 +114,12 @@ class Rejected(Happening, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
+class Released(Happening, frozen=True, kw_only=True, omit_defaults=True):
+    """A person has taken the signal off the books: it is not watched any more, and what became of it is not known."""
+
+    reason: str
+
+
 class Started(Happening, frozen=True, kw_only=True, omit_defaults=True):
     """A run took this strategy and symbol; `warnings` are the promises that its configuration cannot keep."""
 
@@ -170,7 +176,7 @@ class SymbolHalted(Happening, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
 
 
-Lifecycle = Decided | Scheduled | Opening | Opened | Closing | Closed | Cancelled | Rejected
+Lifecycle = Decided | Scheduled | Opening | Opened | Closing | Closed | Cancelled | Rejected | Released
 System = (
     Started
     | Stopped
@@ -183,7 +189,7 @@ System = (
     | SymbolHalted
 )
 
-LIFECYCLE: Final = (Decided, Scheduled, Opening, Opened, Closing, Closed, Cancelled, Rejected)
+LIFECYCLE: Final = (Decided, Scheduled, Opening, Opened, Closing, Closed, Cancelled, Rejected, Released)
 """The kinds that stand in `history.{strategy}.{symbol}`; all others stand in `system.{strategy}.{symbol}`."""
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Literal
 
 from holdfast.errors import Halted
+from holdfast.runtime.live.agreement import release
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.seat import Seat
 from holdfast.trading.events import Stopped
@@ -29,6 +30,19 @@ class Control:
         """Take new signals again, and go on with symbols that were halted."""
         for seat in self._parts.chosen(symbol):
             await self._set_stopped(seat, False)
+
+    async def release(self, symbol: str | None = None) -> None:
+        """Take the signals of halted symbols off the books, by a person's word, and go on with the symbols."""
+        for seat in self._parts.chosen(symbol):
+            async with self._step:
+                await self._parts.again(partial(self._released, seat))
+
+    async def _released(self, seat: Seat) -> None:
+        if seat.held.run.halted:
+            draft = seat.draft(self._parts.clock.now())
+            await release(self._parts.store, seat, draft)
+            drafts = [(seat, draft)]
+            await self._parts.ledger.commit(drafts, self._parts.places_left(drafts), vital=True)
 
     async def request(
         self, kind: Literal["close", "cancel"], symbol: str, strategy: str | None = None

@@ -20,7 +20,7 @@ from holdfast.runtime.live.feed import BATCH
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.live.start import Start, recover
-from holdfast.runtime.turn import admit_proposal, settle_risk
+from holdfast.runtime.turn import admit_proposal
 from holdfast.trading.candle import MINUTE, Candle
 from holdfast.trading.events import DecisionSkipped, Stopped
 from holdfast.trading.order import OrderState
@@ -106,7 +106,7 @@ class Engine:
         except Conflict as error:
             # Somebody else changed what was decided from: nothing was committed, so decide anew.
             logging.getLogger("holdfast.live").warning("decided anew: %s", error)
-            await self._parts.ledger.load(self.seats)
+            await self._parts.reload()
             return True
         except StoreFull as error:
             self._room = False
@@ -195,17 +195,12 @@ class Engine:
 
     def _admit(self, drafts: Sequence[tuple[Seat, Draft]]) -> dict[str, Positions]:
         """Judge the proposals in symbol order, after the places that this step gives back."""
-        risks = dict(self._parts.ledger.risks)
-        for seat, draft in drafts:
-            if seat.origin.risk:
-                risks[seat.origin.risk] = settle_risk(draft, seat.row is not None, risks[seat.origin.risk])
+        risks = self._parts.places_left(drafts)
         for seat, draft in sorted(drafts, key=lambda one: (one[0].symbol, one[0].origin.strategy)):
             risk = seat.origin.risk
             if risk is None:
                 admit_proposal(draft, seat.market, None, Positions())
-            elif (
-                draft.proposal is not None
-            ):  # an orphan's profile may be registered no more, and it proposes nothing
+            elif draft.proposal is not None:  # an orphan proposes nothing, and its profile may be gone
                 risks[risk] = admit_proposal(draft, seat.market, self._parts.profiles[risk], risks[risk])
         return risks
 

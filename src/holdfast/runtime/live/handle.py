@@ -45,6 +45,10 @@ class Handle:
         """Take new signals again, and go on with symbols that were halted."""
         self._call(self._run.resume(symbol))
 
+    def release(self, symbol: str | None = None) -> None:
+        """Take the signals of halted symbols off the books, by a person's word, and go on with the symbols."""
+        self._call(self._run.release(symbol))
+
     def close(self, symbol: str, *, strategy_name: str | None = None) -> bool:
         """Close a symbol's open signal at the market now; False where there is none."""
         return self._call(self._run.close(symbol, strategy_name=strategy_name))

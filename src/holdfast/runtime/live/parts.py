@@ -5,18 +5,21 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holdfast.errors import Conflict, InvalidOption
+from holdfast.runtime.book import Draft
 from holdfast.runtime.calls import GuardedCaller
+from holdfast.runtime.live.agreement import compare, doubtful
 from holdfast.runtime.live.feed import Feed
 from holdfast.runtime.live.ledger import Ledger
 from holdfast.runtime.live.orders import Orders
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.spec import StrategySpec
+from holdfast.runtime.turn import settle_risk
 from holdfast.store import Store
 from holdfast.system import Clock, Ids
 from holdfast.trading.events import ExchangeUnavailable, Happening, StoreUnavailable
 from holdfast.trading.inputs import Origin
-from holdfast.trading.risk import RiskProfile
+from holdfast.trading.risk import Positions, RiskProfile
 
 if TYPE_CHECKING:
     from holdfast.broker.protocol import Broker
@@ -78,6 +81,14 @@ class Parts:
             )
         return found
 
+    def places_left(self, drafts: Sequence[tuple[Seat, Draft]]) -> dict[str, Positions]:
+        """Return the risk profiles' positions without the places of signals that are over after these drafts."""
+        risks = dict(self.ledger.risks)
+        for seat, draft in drafts:
+            if seat.origin.risk is not None:
+                risks[seat.origin.risk] = settle_risk(draft, True, risks[seat.origin.risk])
+        return risks
+
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the exchange's answer to a question that changes nothing; see `Patience.ask`."""
         return await self.patience.ask(self.clock, question)
@@ -92,8 +103,18 @@ class Parts:
                 return await step()
             except Conflict as error:
                 logging.getLogger("holdfast.live").warning("decided anew: %s", error)
-                await self.ledger.load(self.seats)
+                await self.reload()
         return await step()
+
+    async def reload(self) -> None:
+        """Make the seats what the store holds now; what contradicts its history then is halted, by a commit."""
+        await self.ledger.load(self.seats)
+        for seat in self.seats:
+            doubt = await compare(self.store, seat, seat.held.run.cursor)
+            if doubt and not seat.held.run.halted:
+                draft = seat.draft(self.clock.now())
+                draft.halt(doubtful(doubt))
+                await self.ledger.commit([(seat, draft)], vital=True)
 
     def store_trouble(self, error: Exception) -> None:
         """Tell everybody that the store refused or failed: an event that cannot be stored."""

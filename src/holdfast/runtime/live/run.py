@@ -1,7 +1,7 @@
 """One live run as a user holds it: an async iterator of events, with a hand on what goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -38,6 +38,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     policy: OrphanPolicy
     resume: bool
+    release: bool
     poll: float
     patience: Patience | None
 
@@ -81,6 +82,10 @@ class LiveRun:
         """Take new signals again; see `Control.resume`."""
         await self.engine.control.resume(symbol)
 
+    async def release(self, symbol: str | None = None) -> None:
+        """Take the signals of halted symbols off the books; see `Control.release`."""
+        await self.engine.control.release(symbol)
+
     async def close(self, symbol: str, *, strategy_name: str | None = None) -> bool:
         """Close a symbol's open signal at the market now; False where there is none."""
         return await self.engine.control.request("close", symbol, strategy_name)
@@ -105,10 +110,10 @@ class LiveRun:
             if seat.book is not None
         ]
 
-    def __aiter__(self) -> AsyncIterator[Happening]:
+    def __aiter__(self) -> AsyncGenerator[Happening, None]:
         return self._iterate()
 
-    async def _iterate(self) -> AsyncIterator[Happening]:
+    async def _iterate(self) -> AsyncGenerator[Happening, None]:
         task = asyncio.create_task(self.trade(self._listen))
         task.add_done_callback(lambda _: self._events.put_nowait(None))
         try:
@@ -149,6 +154,10 @@ class LiveRun:
             patience=self._options.patience,
         )
         start = Start(
-            parts, policy=self._options.policy, registered=self._desk.strategies, resume=self._options.resume
+            parts,
+            policy=self._options.policy,
+            registered=self._desk.strategies,
+            resume=self._options.resume,
+            release=self._options.release,
         )
         return Engine(parts, start, poll=self._options.poll)

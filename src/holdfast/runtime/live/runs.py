@@ -30,13 +30,15 @@ class Live:
         exchange_name: str | None = None,
         policy: OrphanPolicy = "refuse",
         resume: bool = False,
+        release: bool = False,
         poll: float = 1.0,
         patience: Patience | None = None,
     ) -> "LiveRun":
         """Return a live run of strategies on symbols; it starts when it is iterated, and yields its events.
 
         `policy` says what to do with open signals that nobody in this run would watch, `resume` lifts stored
-        stops and halts, `poll` is the longest pause (s) before an exchange is asked for candles again.
+        stops and halts, `release` takes the signals of halted symbols off the books (a person has looked after
+        them). `poll` is the longest pause (s) before an exchange is asked for candles again.
         """
         names = (
             [strategy_name] if strategy_name is None or isinstance(strategy_name, str) else [*strategy_name]
@@ -47,7 +49,7 @@ class Live:
         specs = [self._desk.strategy_named(name) for name in names]
         pairs = [(spec, symbol) for symbol in wanted for spec in specs]
         exchange = self._desk.exchange_named(exchange_name)
-        options = Options(policy=policy, resume=resume, poll=poll, patience=patience)
+        options = Options(policy=policy, resume=resume, release=release, poll=poll, patience=patience)
         return LiveRun(self._desk, exchange, pairs, options)
 
     def background(

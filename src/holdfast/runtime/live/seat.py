@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from holdfast.errors import Corrupt
 from holdfast.persist.schemas import SIGNAL
 from holdfast.runtime.book import Book, Draft, Run
@@ -76,6 +78,10 @@ class Seat:
         """Return whether an intent has certainly not been sent, and count it as sent from now on."""
         unsent, self.unsent = self.unsent, None
         return unsent == _name(intent)
+
+    def begin(self, book: Book, *, history: int, system: int) -> None:
+        """Start from a book whose events count on from those that its streams have."""
+        self.book = replace(book, run=replace(book.run, history=history, system=system))
 
     def adopt(self, book: Book) -> None:
         """Become what this process has just committed."""

@@ -12,7 +12,8 @@ from typing import Final, Literal
 from holdfast import points
 from holdfast.errors import Orphaned, WrongNamespace
 from holdfast.persist.schemas import SIGNAL
-from holdfast.runtime.book import Book, Draft, Run
+from holdfast.runtime.book import Draft
+from holdfast.runtime.live.agreement import compare, doubtful, release
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.reconcile import unknown_orders
 from holdfast.runtime.live.seat import Seat
@@ -37,16 +38,24 @@ BINDING: Final = Key("holdfast.desk", "binding")
 class Start:
     """Brings a run to where it may decide: `policy` says what becomes of open signals nobody would watch.
 
-    `registered` are the strategies that "later" runs may be started for; `resume` lifts stored halts and stops.
+    `registered` are the strategies that "later" runs may be started for; `resume` lifts stored halts and stops,
+    `release` takes the signals of halted symbols off the books.
     """
 
     def __init__(
-        self, parts: Parts, *, policy: OrphanPolicy, registered: Mapping[str, StrategySpec], resume: bool
+        self,
+        parts: Parts,
+        *,
+        policy: OrphanPolicy,
+        registered: Mapping[str, StrategySpec],
+        resume: bool = False,
+        release: bool = False,
     ) -> None:
         self._parts = parts
         self._policy = policy
         self._registered = registered
         self._resume = resume
+        self._release = release
 
     async def run(self) -> None:
         """Do all of it; raises Orphaned, WrongNamespace, and what the store and exchange raise."""
@@ -136,22 +145,25 @@ class Start:
     async def _begin(self) -> None:
         """Commit that the run has the seats; a seat's first cursor is the market's time now, and never moves back."""
         now = await self._parts.ask(self._parts.exchange.now)
-        drafts = [(seat, self._begun(seat, now - now % MINUTE)) for seat in self._parts.seats]
-        await self._parts.ledger.commit(drafts, vital=True)
+        drafts = [(seat, await self._begun(seat, now - now % MINUTE)) for seat in self._parts.seats]
+        await self._parts.ledger.commit(drafts, self._parts.places_left(drafts), vital=True)
         points.reached("start.committed")
 
-    def _begun(self, seat: Seat, now: int) -> Draft:
+    async def _begun(self, seat: Seat, now: int) -> Draft:
         found = seat.book is not None
-        if seat.book is None:
-            seat.book = Book(run=Run(cursor=now))
+        doubt = await compare(self._parts.store, seat, now)
         draft = self._draft(seat)
         draft.tell(Started, warnings=tuple(warnings(self._parts.store, self._parts.broker)))
         if found:
             status = seat.row.status if seat.row else "idle"
             findings = "; ".join(str(finding) for finding in getattr(self._parts.store, "findings", ()))
             draft.tell(Recovered, status=status, detail=findings)
+        if doubt:
+            draft.halt(doubtful(doubt))
+        if self._release and draft.book.run.halted:
+            await release(self._parts.store, seat, draft)
         if self._resume:
-            draft.run(halted="", stopped=False)
+            draft.run(stopped=False, halted=doubt and draft.book.run.halted)
         elif draft.book.run.stopped:
             draft.tell(Stopped, reason="it was stopped before: resume it, and it takes new signals again")
         return draft
