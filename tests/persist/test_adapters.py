@@ -323,3 +323,15 @@ def test_a_run_that_ends_meanwhile_is_not_waited_for(adapters: Adapters) -> None
     home.run_until_complete(rest())
     home.run_until_complete(rest())
     home.close()
+
+
+def test_the_namespace_of_a_url_is_the_desks() -> None:
+    adapters = Adapters()
+    adapters.use_store("memory:?namespace=blue")
+    assert (adapters.namespace, adapters.store().namespace) == ("blue", "blue")
+
+
+def test_the_namespace_of_a_store_is_the_desks() -> None:
+    adapters = Adapters()
+    adapters.use_store(MemoryStore(namespace="green"))
+    assert adapters.namespace == "green"

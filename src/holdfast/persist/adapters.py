@@ -61,7 +61,11 @@ class Adapters:
         """
         self._refuse_in_use()
         if isinstance(url_or_store, str):
-            parse(url_or_store)
+            named = parse(url_or_store).namespace
+            if self.namespace == "default":  # else the URL must agree, or opening it says that it does not
+                self.namespace = named
+        else:
+            self.namespace = url_or_store.namespace
         self._chosen, self._ctors = url_or_store, {}
         self._loops = PerLoop()
 

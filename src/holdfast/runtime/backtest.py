@@ -11,11 +11,12 @@ from holdfast.market.candles import View
 from holdfast.market.protocol import Market
 from holdfast.market.series import Series
 from holdfast.market.tape import Tape
+from holdfast.runtime.admission import admit_all, settle_risk
 from holdfast.runtime.book import Book, Draft, Run
 from holdfast.runtime.calls import DirectCaller
 from holdfast.runtime.result import BacktestResult, statistics, trades_of
 from holdfast.runtime.spec import StrategySpec
-from holdfast.runtime.turn import Turn, admit_proposal, settle_risk
+from holdfast.runtime.turn import Turn
 from holdfast.trading.candle import MINUTE, Candle
 from holdfast.trading.events import LIFECYCLE, Happening, StrategyFailed
 from holdfast.trading.fills import execute, rest
@@ -117,12 +118,7 @@ def _admit(
 ) -> None:
     for seat, draft in drafts:
         _release(seat, draft, risks)
-    for seat, draft in drafts:
-        risk = seat.origin.risk
-        if risk is None:
-            admit_proposal(draft, seat.market, None, Positions())
-        else:
-            risks[risk] = admit_proposal(draft, seat.market, profiles[risk], risks[risk])
+    admit_all([(draft, seat.market) for seat, draft in drafts], profiles, risks)
 
 
 def _release(seat: _Seat, draft: Draft, risks: dict[str, Positions]) -> None:

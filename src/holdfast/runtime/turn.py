@@ -1,7 +1,6 @@
 """One turn: what one candle means for one (strategy, symbol), in the order that backtest and live share.
 
-    exchange's word -> levels and time limit -> manage -> ask the strategy
-    then, over all symbols in order: size, risk, admit
+    exchange's word -> levels and time limit -> manage -> ask the strategy (what it proposes: `admission`)
 
 A turn makes a draft and touches nothing else: the caller commits it, or drops it.
 """
@@ -10,8 +9,6 @@ import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
-
-from msgspec.structs import replace
 
 from holdfast.errors import InvalidSignal, InvalidValue
 from holdfast.runtime.book import Draft
@@ -22,18 +19,15 @@ from holdfast.store.codec import encode
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import StrategyFailed
 from holdfast.trading.fills import VWAP_CANDLES, current_price
-from holdfast.trading.ids import signal_id
-from holdfast.trading.inputs import Decide, Outcome, Request, Tick
+from holdfast.trading.inputs import Outcome, Request, Tick
 from holdfast.trading.order import OrderState
-from holdfast.trading.risk import Position, Positions, RiskProfile, admit, release
-from holdfast.trading.rules import size, validate
+from holdfast.trading.rules import validate
 from holdfast.trading.signal import Cancel, Close, Signal
 
 if TYPE_CHECKING:
     from holdfast.market.candles import View, Window
-    from holdfast.market.protocol import Market
 
-__all__ = ("Turn", "admit_proposal", "settle_risk")
+__all__ = ("Turn",)
 
 
 class Turn:
@@ -132,51 +126,3 @@ class Turn:
             history=self.spec.history,
             log=self._log,
         )
-
-
-def admit_proposal(
-    draft: Draft, market: "Market", profile: RiskProfile | None, positions: Positions
-) -> Positions:
-    """Size a draft's proposal, ask its risk profile, and decide it; return the profile's positions after that."""
-    signal, draft.proposal = draft.proposal, None
-    if signal is None:
-        return positions
-    try:
-        quantity = size(
-            signal,
-            draft.price,
-            draft.rules,
-            quantity_step=market.quantity_step,
-            min_quantity=market.min_quantity,
-            min_cost=market.min_cost,
-        )
-    except InvalidSignal as error:
-        draft.tell(StrategyFailed, error=f"its signal was refused: {error}")
-        return positions
-    decide = Decide(origin=draft.origin, signal=signal, at=draft.at, price=draft.price, quantity=quantity)
-    if profile is None:
-        draft.feed(decide)
-        return positions
-    after, refusal = admit(profile, positions, _place(decide))
-    draft.feed(replace(decide, refusal=refusal))
-    return after
-
-
-def _place(decide: Decide) -> Position:
-    origin, signal = decide.origin, decide.signal
-    return Position(
-        strategy=origin.strategy,
-        symbol=origin.symbol,
-        side=signal.side,
-        cost=decide.quantity * (signal.entry_price or decide.price),
-        quantity=decide.quantity,
-        since=decide.at,
-        signal_id=signal_id(origin.namespace, origin.strategy, origin.symbol, decide.at),
-    )
-
-
-def settle_risk(draft: Draft, before: bool, positions: Positions) -> Positions:
-    """Release a reservation once its signal is over: `before` says whether there was one before the step."""
-    if before and draft.book.row is None:
-        return release(positions, draft.origin.strategy, draft.origin.symbol)
-    return positions

@@ -14,13 +14,13 @@ from typing import Final
 from holdfast import points
 from holdfast.errors import BadCandles, Conflict, MarketEnded, StoreFull, Unavailable, Unknown
 from holdfast.market.candles import Window
+from holdfast.runtime.admission import admit_all
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.control import Control
 from holdfast.runtime.live.feed import BATCH
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.live.start import Start, recover
-from holdfast.runtime.turn import admit_proposal
 from holdfast.trading.candle import MINUTE, Candle
 from holdfast.trading.events import DecisionSkipped, Stopped
 from holdfast.trading.order import OrderState
@@ -196,12 +196,9 @@ class Engine:
     def _admit(self, drafts: Sequence[tuple[Seat, Draft]]) -> dict[str, Positions]:
         """Judge the proposals in symbol order, after the places that this step gives back."""
         risks = self._parts.places_left(drafts)
-        for seat, draft in sorted(drafts, key=lambda one: (one[0].symbol, one[0].origin.strategy)):
-            risk = seat.origin.risk
-            if risk is None:
-                admit_proposal(draft, seat.market, None, Positions())
-            elif draft.proposal is not None:  # an orphan proposes nothing, and its profile may be gone
-                risks[risk] = admit_proposal(draft, seat.market, self._parts.profiles[risk], risks[risk])
+        judged = {seat for seat, _ in drafts}
+        others = [seat.row for seat in self.seats if seat not in judged and seat.row is not None]
+        admit_all([(draft, seat.market) for seat, draft in drafts], self._parts.profiles, risks, rows=others)
         return risks
 
     def _pause(self) -> float:

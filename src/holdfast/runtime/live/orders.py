@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from holdfast import points
 from holdfast.errors import Rejected, Unavailable, Unknown
+from holdfast.runtime.admission import settle_risk
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.ledger import Ledger
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
-from holdfast.runtime.turn import settle_risk
 from holdfast.system import Clock
 from holdfast.trading.candle import MINUTE
 from holdfast.trading.inputs import Outcome

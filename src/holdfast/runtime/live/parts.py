@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holdfast.errors import Conflict, InvalidOption
+from holdfast.runtime.admission import settle_risk
 from holdfast.runtime.book import Draft
 from holdfast.runtime.calls import GuardedCaller
 from holdfast.runtime.live.agreement import compare, doubtful
@@ -14,7 +15,6 @@ from holdfast.runtime.live.orders import Orders
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.spec import StrategySpec
-from holdfast.runtime.turn import settle_risk
 from holdfast.store import Store
 from holdfast.system import Clock, Ids
 from holdfast.trading.events import ExchangeUnavailable, Happening, StoreUnavailable
