@@ -165,7 +165,7 @@ class Demonstration:
         place = self._place("running", pace="running", speed=speed)
         done = 0
         for _ in range(kills):
-            after = Kill(after=self._random.uniform(0.15, 0.6))
+            after = Kill(after=self._random.uniform(0.3, 0.9))
             life = self.nursery.live(trade, place, kills=[after], patches=self._patches)
             if life.ended != "killed":
                 break
