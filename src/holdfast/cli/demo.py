@@ -28,7 +28,7 @@ RUNNING_KILLS: Final = 6
 RUNNING_SPEED: Final = 6_000.0
 NEXT: Final = """Where to look next:
   holdfast backtest --help             the same strategies over recorded candles
-  holdfast live --help                 trade for real, or on paper
+  holdfast live --help                 trade live on a simulated exchange, or on paper
   tests/crash                          every instant that a bot is killed at, one by one
   make crash                           thousands of random ones"""
 
