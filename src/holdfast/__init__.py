@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from holdfast.errors import HoldfastError
+    from holdfast.persist import (
+        PersistBase,
+        PersistRiskAdapter,
+        PersistScheduleAdapter,
+        PersistSignalAdapter,
+        PersistStateAdapter,
+    )
+    from holdfast.runtime.api import Backtest, Live, add_exchange, add_risk, strategy, use_store
+    from holdfast.runtime.desk import Desk
     from holdfast.store import open_store
+    from holdfast.trading.rules import Rules
+    from holdfast.trading.signal import Cancel, Close, Signal
 
 __all__ = (
     "Backtest",
@@ -25,6 +36,7 @@ __all__ = (
     "PersistScheduleAdapter",
     "PersistSignalAdapter",
     "PersistStateAdapter",
+    "Rules",
     "Signal",
     "add_exchange",
     "add_risk",
@@ -45,6 +57,7 @@ _HOMES = {
     "holdfast.runtime.api": ("Backtest", "Live", "add_exchange", "add_risk", "strategy", "use_store"),
     "holdfast.runtime.desk": ("Desk",),
     "holdfast.store": ("open_store",),
+    "holdfast.trading.rules": ("Rules",),
     "holdfast.trading.signal": ("Cancel", "Close", "Signal"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -4,7 +4,6 @@ Orders are filled at once by the fill model (`trading.fills`), the one that the 
 exchange use; nothing is stored. A paced live run over the same candles makes the same trades.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from holdfast.market.candles import View
@@ -17,6 +16,7 @@ from holdfast.runtime.calls import DirectCaller
 from holdfast.runtime.result import BacktestResult, statistics, trades_of
 from holdfast.runtime.spec import StrategySpec
 from holdfast.runtime.turn import Turn
+from holdfast.system import Clock, SystemClock
 from holdfast.trading.candle import MINUTE, Candle
 from holdfast.trading.events import LIFECYCLE, Happening, StrategyFailed
 from holdfast.trading.fills import execute, rest
@@ -60,6 +60,7 @@ async def simulate(
     start: int | None = None,
     end: int | None = None,
     progress: Progress | None = None,
+    clock: Clock | None = None,
 ) -> BacktestResult:
     """Run strategies over recorded one-minute candles from `start` to `end` (market time, ms).
 
@@ -73,13 +74,14 @@ async def simulate(
         origin = Origin(namespace, spec.name, symbol, exchange, spec.risk)
         view = View(series[symbol], end=(tape.start - int(series[symbol].at[0])) // MINUTE)
         seats.append(_Seat(spec, origin, view, (markets or {}).get(symbol, Market(symbol=symbol))))
+    clock = clock or SystemClock()
     risks = {name: Positions() for name in profiles or {}}
     events: list[Happening] = []
     total = max(end - tape.start, 0) // MINUTE
     for minute in range(total):
         await _minute(seats, tape.start + (minute + 1) * MINUTE, profiles or {}, risks, events)
         if minute % REPORT_EVERY == 0:
-            await asyncio.sleep(0)  # for Ctrl-C, and whoever else shares the loop
+            await clock.sleep(0)  # for Ctrl-C, and whoever else shares the loop
             if progress is not None:
                 progress(minute, total)
     if progress is not None:

@@ -70,6 +70,7 @@ class Backtest:
             start=first,
             end=last,
             progress=progress,
+            clock=self._desk.clock,
         )
 
     async def _from_exchange(

@@ -93,10 +93,18 @@ class Draft(Struct, kw_only=True):
 
     def release(self, reason: str, signal_id: str, at: int) -> None:
         """Take the signal off the books, by a person's word, and lift the halt."""
-        origin = self.origin
+        row = self.book.row
+        exits = row.exits if row is not None else ()
         self.note(
             Released(
-                symbol=origin.symbol, strategy=origin.strategy, at=at, signal_id=signal_id, reason=reason
+                symbol=self.origin.symbol,
+                strategy=self.origin.strategy,
+                at=at,
+                signal_id=signal_id,
+                reason=reason,
+                entry_fills=row.entry.fills if row is not None else (),
+                fills=tuple(fill for order in exits for fill in order.fills),
+                orders=tuple(order.client_id for order in ((row.entry, *exits) if row is not None else ())),
             )
         )
         self.book = replace(self.book, row=None)
