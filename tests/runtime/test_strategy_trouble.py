@@ -31,7 +31,8 @@ def unstorable(ctx: Any) -> None:
 
 
 def endless(ctx: Any) -> None:
-    ctx.state["deep"] = deep = []
+    deep: list[Any] = []
+    ctx.state["deep"] = deep
     for _ in range(5_000):
         deep.append([])
         deep = deep[0]

@@ -115,9 +115,15 @@ class Rejected(Happening, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Released(Happening, frozen=True, kw_only=True, omit_defaults=True):
-    """A person has taken the signal off the books: it is not watched any more, and what became of it is not known."""
+    """A person has taken the signal off the books: it is not watched any more, and what became of it is not known.
+
+    `orders` are the client ids of its orders, `entry_fills` and `fills` what is known of its entry's and exits' fills.
+    """
 
     reason: str
+    entry_fills: tuple[Fill, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    orders: tuple[str, ...] = ()
 
 
 class Started(Happening, frozen=True, kw_only=True, omit_defaults=True):

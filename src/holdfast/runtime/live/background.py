@@ -23,6 +23,9 @@ class LoopThread:
         self._over = False
         self._thread = threading.Thread(target=self._serve, name="holdfast-live")
         self._thread.start()
+        # Where a script ends before its runs, Python would first shut down every executor, and the runs' store with
+        # it. What is registered after the executors is called before them.
+        threading._register_atexit(self._thread.join)  # type: ignore[attr-defined]
 
     @property
     def over(self) -> bool:

@@ -26,7 +26,11 @@ class Handle:
         self._done = thread.start(self._trade())
 
     async def _trade(self) -> None:
-        await self._run.trade(self._listen)
+        try:
+            await self._run.trade(self._listen)
+        except Exception:  # whoever joins gets it too, and often nobody does
+            logging.getLogger("holdfast.live").exception("a run in the background has ended")
+            raise
 
     def _listen(self, events: Sequence[Happening]) -> None:
         if self._on_event is None:
