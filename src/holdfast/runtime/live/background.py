@@ -1,6 +1,7 @@
 """The thread that a desk's background runs share: one event loop, so that they can share one open store."""
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  # registers its end when it is imported: before ours
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
