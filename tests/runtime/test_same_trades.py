@@ -89,6 +89,28 @@ def test_backtest_and_live_are_the_same_event_by_event(model: str, positions: in
     assert positions is None or "Rejected" in kinds
 
 
+def test_strategies_that_share_symbols_are_the_same_too() -> None:
+    series = {f"S{i}": synthetic(60 + i, 400) for i in range(2)}
+    desk = desk_on(World(series))
+    desk.add_risk("shared", max_positions=3)
+    registered(desk, "touch", "shared")
+    contrary = desk.strategy("contrary", interval="5m", risk="shared", history=120)
+    contrary(lambda ctx: restless(ctx) if ctx.now // 300_000 % 3 else None)
+    names = ["restless", "contrary"]
+    tested = desk.backtest.run(list(series), strategy_name=names, candles=series).events
+    lived = asyncio.run(follow(desk.live.run(list(series), strategy_name=names, poll=0.01)))
+    assert by_owner(tested) == by_owner(lived)
+    assert len(by_owner(tested)) == 4
+
+
+def by_owner(events: Sequence[Happening]) -> dict[tuple[str, str], list[Happening]]:
+    owners = {(event.strategy, event.symbol) for event in events if isinstance(event, LIFECYCLE)}
+    return {
+        owner: [e for e in events if isinstance(e, LIFECYCLE) and (e.strategy, e.symbol) == owner]
+        for owner in owners
+    }
+
+
 @pytest.mark.parametrize("model", ["touch", "vwap"])
 def test_backtest_and_live_are_the_same_on_real_candles(model: str) -> None:
     if not REAL.exists():

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import Conflict, Unavailable
+from holdfast.errors import Conflict, HoldfastError, Unavailable
 from holdfast.runtime.live.run import LiveRun
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.trading.events import LIFECYCLE, StoreUnavailable
@@ -18,7 +18,9 @@ COMMITS = 23
 class Failing(MemoryStore):
     """Fails at the nth commit, `times` in a row: before it has happened, or after it ("unknown")."""
 
-    def __init__(self, nth: int, when: str, *, times: int = 1, error: type[Exception] = Unavailable) -> None:
+    def __init__(
+        self, nth: int, when: str, *, times: int = 1, error: type[HoldfastError] = Unavailable
+    ) -> None:
         super().__init__()
         self.nth, self.when, self.times, self.error, self.seen = nth, when, times, error, 0
 

@@ -109,7 +109,9 @@ class Engine:
             await self._parts.reload()
             return True
         except StoreFull as error:
-            self._room = False
+            # What is open is watched in the room that is kept for it, and nobody is asked meanwhile. Where nothing
+            # is open, the minute waits for room as a whole.
+            self._room = all(seat.row is None for seat in self.seats)
             self._parts.store_trouble(error)
             await self._rest(self._pause())
             return True
