@@ -8,6 +8,7 @@ from holdfast.runtime.desk import Desk
 from holdfast.runtime.live.feed import BATCH
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.run import LiveRun
+from holdfast.testing.own_adapter import adapters_at
 from holdfast.testing.scenarios import SCENARIOS, Scenario, Wish, desk_of, minute_of
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import Stopped
@@ -51,7 +52,7 @@ async def trade_scenario(*, scenario: str, url: str, store: str) -> dict[str, An
 
 
 async def _traded(scenario: Scenario, url: str, store: str) -> dict[str, Any]:
-    desk = desk_of(scenario, store=store)
+    desk = desk_of(scenario, adapters=adapters_at(store))
     made: list[WishingExchange] = []
 
     def exchange() -> WishingExchange:

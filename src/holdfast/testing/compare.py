@@ -13,8 +13,9 @@ from msgspec import Struct
 
 from holdfast.broker.account import Entry
 from holdfast.persist.schemas import SIGNAL
-from holdfast.store import Store, open_store
+from holdfast.store import Store
 from holdfast.testing.exchange.options import Witness
+from holdfast.testing.own_adapter import store_of
 from holdfast.trading.order import OrderState, total
 from holdfast.trading.signal import SignalRow
 
@@ -118,7 +119,7 @@ def _unsettled(seen: Picture) -> list[str]:
 
 
 async def _stored(url: str) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
-    async with open_store(url) as store:
+    async with store_of(url) as store:
         return await _history(store), *await _documents(store)
 
 

@@ -74,15 +74,20 @@ class Ground:
         self._numbers = itertools.count(1)
         self._twins: dict[str, tuple[Picture, Life]] = {}
 
-    def place(self, scenario: str, *, faults: Sequence[Fault] = (), **options: Any) -> Place:
-        """Return a fresh market, account and store for a scenario; `options` are the exchange's."""
+    def place(
+        self, scenario: str, *, faults: Sequence[Fault] = (), store: str = "file:", **options: Any
+    ) -> Place:
+        """Return a fresh market, account and store for a scenario; `options` are the exchange's.
+
+        `store` is the start of the store's URL, before its folder.
+        """
         known = self.scenarios[scenario]
         session = f"{scenario}-{next(self._numbers)}"
         url = self.exchange.reset(session=session, fill_model=known.rules.fill_model, **options)
         if planned := (*known.faults, *faults):
             self.exchange.harm(*planned, session=session)
         folder = self._folder / session
-        return Place(session, url, f"file:{folder}", folder)
+        return Place(session, url, f"{store}{folder}", folder)
 
     def twin(self, scenario: str) -> Picture:
         """Return what the scenario leaves behind where nothing interrupts it; traded once."""
