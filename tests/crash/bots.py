@@ -1,18 +1,24 @@
 """Bots that only these tests need: what a child process of the nursery runs."""
 
 import asyncio
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
 from holdfast.broker.simulated import SimulatedBroker
 from holdfast.errors import HoldfastError
 from holdfast.market.simulated import SimulatedExchange
+from holdfast.store.backends.file import store as file_store
+from holdfast.store.backends.file.disk import Disk
 from holdfast.testing.bots import PATIENCE, trade_scenario
 from holdfast.testing.scenarios import SCENARIOS, desk_of, minute_of
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import StoreUnavailable
 
-__all__ = ("trade_filling", "try_scenario")
+__all__ = ("failing_flush", "trade_filling", "try_scenario")
+
+FAILS_AT = 20
 
 
 async def try_scenario(*, scenario: str, url: str, store: str) -> dict[str, Any]:
@@ -66,3 +72,20 @@ async def trade_filling(*, scenario: str, url: str, store: str, disk: str, minut
         if made and made[0].filler is not None and refused:
             await asyncio.to_thread(made[0].filler.unlink, missing_ok=True)
     return {"refused": refused}
+
+
+class FailingDisk(Disk):
+    """A disk of which one flush fails, once in the life of a process."""
+
+    flushes = 0
+
+    def flush(self, fd: int) -> None:
+        FailingDisk.flushes += 1
+        if FailingDisk.flushes == FAILS_AT:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        super().flush(fd)
+
+
+def failing_flush() -> None:
+    """Let file stores be on that disk."""
+    vars(file_store)["Disk"] = FailingDisk
