@@ -8,15 +8,16 @@ from typing import Any
 
 from holdfast.broker.simulated import SimulatedBroker
 from holdfast.errors import HoldfastError
+from holdfast.market.replay import ReplayExchange
 from holdfast.market.simulated import SimulatedExchange
 from holdfast.store.backends.file import store as file_store
 from holdfast.store.backends.file.disk import Disk
 from holdfast.testing.bots import PATIENCE, trade_scenario
-from holdfast.testing.scenarios import SCENARIOS, desk_of, minute_of
+from holdfast.testing.scenarios import SCENARIOS, desk_of, market_of, minute_of
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import StoreUnavailable
 
-__all__ = ("failing_flush", "trade_filling", "try_scenario")
+__all__ = ("failing_flush", "trade_filling", "trade_on_paper", "try_scenario")
 
 FAILS_AT = 20
 
@@ -89,3 +90,11 @@ class FailingDisk(Disk):
 def failing_flush() -> None:
     """Let file stores be on that disk."""
     vars(file_store)["Disk"] = FailingDisk
+
+
+async def trade_on_paper(*, scenario: str, store: str) -> int:
+    """Trade a scenario on a replay of its candles, with orders that are filled on paper."""
+    known = SCENARIOS[scenario]
+    desk = desk_of(known, store=store)
+    desk.add_exchange("replay", lambda: ReplayExchange("replay", market_of({scenario: known})))
+    return len([event async for event in desk.live.run(known.symbols, poll=0.01, patience=PATIENCE)])
