@@ -1,9 +1,11 @@
 """What may be stored, and typed entities through their versions."""
 
+import math
 from typing import Any
 
+import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Struct
 
@@ -37,6 +39,49 @@ def test_bad_parts_are_named(before: list[Any], bad: Any) -> None:
         encode({"outer": [*good, {"inner": bad}]})
     assert refused.value.path == f"$.outer[{len(good)}].inner"
     assert refused.value.reason
+
+
+PARTS = SCALARS | TEXT | BAD | st.integers(2**63 - 2, 2**64 + 2) | st.integers(-(2**63) - 2, -(2**63) + 2)
+KEYS = TEXT | st.sampled_from(["\ud800", 1, None, 1.5, True])
+ANYTHING = st.recursive(
+    PARTS | st.builds(lambda item: (item,), PARTS),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+    max_leaves=12,
+)
+
+
+def allowed(value: Any, depth: int = 0) -> bool:
+    """The rule, spelled out slowly: what may be stored."""
+    if depth > MAX_DEPTH:
+        return False
+    if isinstance(value, dict):
+        inside = all(isinstance(key, str) and "\ud800" not in key for key in value)
+        return inside and all(allowed(item, depth + 1) for item in value.values())
+    if isinstance(value, list):
+        return all(allowed(item, depth + 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, str):
+        return "\ud800" not in value
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value is None
+
+
+@given(ANYTHING, st.integers(0, 8) | st.integers(MAX_DEPTH - 3, MAX_DEPTH + 2), st.booleans())
+@settings(max_examples=300)
+def test_what_is_refused(value: Any, wraps: int, in_lists: bool) -> None:
+    for _ in range(wraps):
+        value = [value] if in_lists else {"in": value}
+    if allowed(value):
+        data = encode(value)
+        assert data == msgspec.json.encode(value)
+        assert repr(decode(data)) == repr(value)
+    else:
+        with pytest.raises(InvalidValue) as refused:
+            encode(value)
+        assert refused.value.path.startswith("$")
+        assert "read back" not in refused.value.reason
 
 
 @pytest.mark.parametrize("number", [2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**19, -(10**30)])
