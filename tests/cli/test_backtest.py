@@ -111,7 +111,9 @@ def test_a_backtest_can_be_interrupted(folder: Path) -> None:
 def test_a_reader_that_goes_away_is_no_traceback(folder: Path) -> None:
     done = unread(*WORDS, "--json", cwd=folder)
     assert done.objects[0]["type"] == "Decided"
-    assert (done.code, done.err) == (1, "")
+    # A reader may be quicker to go than the command to end, or slower: then the pipe took it all.
+    assert done.code in (0, 1)
+    assert not done.err
 
 
 def test_a_process_prints_what_a_call_prints(here: Here, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Every command by name, loaded when it is used, and what an error of one means for the exit code."""
 
 import os
-import sys
 import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -66,7 +65,7 @@ def run(argv: Sequence[str]) -> int:
         code = app_for(words)(words, exit_on_error=False, print_error=False, result_action="return_value")
         return code if isinstance(code, int) else codes.DONE
     except BrokenPipeError:
-        _without_stdout()
+        output.abandon()
         return codes.FOUND
     except (CycloptsError, HoldfastError, KeyboardInterrupt, *codes.OF_FILES) as error:
         if os.environ.get(TRACEBACK) or words != asked:
@@ -100,8 +99,3 @@ def _sentence(error: BaseException, words: Sequence[str]) -> str:
 def _help_of(words: Sequence[str]) -> str:
     known = [word for word in words[:1] if word in COMMANDS]
     return " ".join(["holdfast", *known, "--help"])
-
-
-def _without_stdout() -> None:
-    # Whoever read has gone: the interpreter's own last flush must not complain about it.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -55,6 +55,10 @@ class Output:
         self.note(Text.assemble(("error:", "bold red"), " ", message))
         self.record("error", {"error": kind, "message": message})
 
+    def abandon(self) -> None:
+        """Write nothing more to stdout: whoever read has gone, and the last flush at exit must not complain."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
     @property
     def asks(self) -> bool:
         """Whether somebody is there to answer."""

@@ -36,6 +36,7 @@ class Teller:
             work()
         except OSError as error:
             self._silent = True
+            self._output.abandon()
             self._output.note(f"stdout cannot be written any more ({error.strerror}); trading goes on")
 
     def _events(self, events: Sequence[Happening]) -> None:
