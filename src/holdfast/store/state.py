@@ -5,7 +5,7 @@ two callers ever share one.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -101,8 +101,12 @@ class Recent:
 
     def add(self, commit_id: CommitId, now: float) -> None:
         """Remember `commit_id` as of `now`, and forget those whose time is up."""
-        self._since[commit_id] = now
-        oldest = next(iter(self._since.items()))
-        while oldest[1] < now - self._seconds:
-            del self._since[oldest[0]]
-            oldest = next(iter(self._since.items()))
+        self.add_all((commit_id,), now)
+
+    def add_all(self, commit_ids: Iterable[CommitId], now: float) -> None:
+        """Remember `commit_ids` as of `now`, and forget those whose time is up."""
+        since = self._since
+        since.update(dict.fromkeys(commit_ids, now))
+        limit = now - self._seconds
+        while since and since[oldest := next(iter(since))] < limit:
+            del since[oldest]

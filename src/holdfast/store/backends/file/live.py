@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from holdfast.errors import NotOpen, StoreError, StoreFull, Unavailable
-from holdfast.store.backends.file.applying import apply
+from holdfast.store.backends.file.applying import extend
 from holdfast.store.backends.file.checkpoint import Snapshot
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.entries import Committed, encode_entry
@@ -17,7 +17,7 @@ from holdfast.store.backends.file.findings import broken
 from holdfast.store.backends.file.opening import Opening
 from holdfast.store.backends.file.staging import Pending, Staging
 from holdfast.store.backends.file.writer import Writer
-from holdfast.store.base import Change, CommitId, Key
+from holdfast.store.base import ANY, Change, CommitId, Expect, Key, Version
 from holdfast.store.changes import (
     Effect,
     check_commit_id,
@@ -30,6 +30,8 @@ from holdfast.store.state import REMEMBERED_SECONDS, Recent, Stored
 from holdfast.system import Clock, Ids
 
 __all__ = ("Live",)
+
+Mismatch = tuple[Key, Expect, Version | None, Pending | None]
 
 
 class Live:
@@ -55,12 +57,13 @@ class Live:
         self._wake = wake
         self._disk = disk
         self._pid = disk.pid()
+        self._loop = asyncio.get_running_loop()
         self._staging = Staging()
         self._recent = Recent()
         self._remember(loaded.recent)
         self._failure: Exception | None = None
         self._writer = Writer(
-            opening.journal, asyncio.get_running_loop(),
+            opening.journal, self._loop,
             settled=self._settled, refused=self._refused, failed=self._failed,
         )  # fmt: skip
 
@@ -86,13 +89,14 @@ class Live:
                 return commit_id
             first = self._staging.commits.get(commit_id)
             if first is not None:
-                await first.durable()
+                await first.durable(self._loop)
                 return commit_id
-        if await self._mismatch_vanished(changes):
+        mismatch = self._mismatch(changes)
+        if mismatch is not None and await self._vanished(mismatch):
             return await self.commit(changes, commit_id, vital)
         if self.full is not None and not vital:
             raise StoreFull(str(self.full), **self.full.facts)
-        await self._stage(commit_id, done).durable()
+        await self._stage(commit_id, done).durable(self._loop)
         return commit_id
 
     def take_dirty(self) -> dict[Key, Stored | None]:
@@ -115,7 +119,7 @@ class Live:
     async def finish(self) -> None:
         """Return when every commit on its way has come to its end and the writer has stopped."""
         while self._staging.commits:
-            waiters = [pending.durable() for pending in self._staging.commits.values()]
+            waiters = [pending.durable(self._loop) for pending in self._staging.commits.values()]
             await asyncio.wait(waiters)
             for waiter in waiters:
                 waiter.exception()  # its own caller gets it; this one only waits
@@ -133,26 +137,29 @@ class Live:
         self._count += 1
         return f"{self._session}-{self._count}"
 
-    async def _mismatch_vanished(self, changes: Sequence[Change]) -> bool:
-        """Raise Conflict for a key that is not as expected, once that is certain.
-
-        True if the commit that stood in the way was refused after all: everything is to be looked at anew.
-        """
+    def _mismatch(self, changes: Sequence[Change]) -> Mismatch | None:
+        """Return the first key that is not as expected; raises Corrupt before that for one that is broken."""
         for key, expect in expectations(changes):
             if key in self.broken:
                 raise broken(key, self.broken[key])
-            staged = self._staging.find(key)
-            found = self.table.version(key) if staged is None else staged[0]
-            if meets(found, expect):
+            if expect is ANY:
                 continue
-            if staged is not None and not await self._became_durable(staged[1]):
-                return True
-            raise conflict(key, expect, found)
-        return False
+            staged = self._staging.find(key)
+            found = self.table.version(key) if staged is None else staged.version(key)
+            if not meets(found, expect):
+                return key, expect, found, staged
+        return None
+
+    async def _vanished(self, mismatch: Mismatch) -> bool:
+        """Raise Conflict once it is certain; True if the commit that stood in the way was refused after all."""
+        key, expect, found, staged = mismatch
+        if staged is not None and not await self._became_durable(staged):
+            return True
+        raise conflict(key, expect, found)
 
     async def _became_durable(self, pending: Pending) -> bool:
         try:
-            await pending.durable()
+            await pending.durable(self._loop)
         except StoreFull:
             return False
         except Unavailable as error:  # whether that one happened is unknown; this one did not
@@ -171,12 +178,13 @@ class Live:
         now = self._clock.monotonic()
         self._segment = segment
         changed: dict[Key, Stored | None] = {}
+        self._staging.settle(batch)
         for pending in batch:
-            self._staging.settle(pending)
-            apply(pending.commit, self.streams, changed)
-            self._recent.add(pending.commit.commit_id, now)
+            changed.update(pending.changed)
+            extend(self.streams, pending.commit)
             self.uncovered_bytes += len(pending.line)
             pending.succeed()
+        self._recent.add_all([pending.commit.commit_id for pending in batch], now)
         self.head = batch[-1].commit.number
         self.table.update(changed)
         self._dirty.update(changed)
