@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from holdfast.errors import LeaseHeld
 from holdfast.runtime.desk import Desk
 from holdfast.trading.events import LIFECYCLE, Happening, Rejected
 from holdfast.trading.signal import Signal
@@ -48,3 +49,21 @@ def test_the_same_side_is_held_by_both() -> None:
     assert not [event for event in told if isinstance(event, Rejected)]
     assert (len(world.orders), world.positions) == (4, {})
     assert by_strategy(told) == by_strategy(tested)
+
+
+def test_a_symbol_is_traded_by_one_run_of_a_desk() -> None:
+    world = World({"A": CLOSES})
+    desk = desk_of(world, {3: LONG}, {})
+    again: list[str] = []
+
+    async def twice() -> None:
+        async for _ in desk.live.run("A", strategy_name="first", poll=0.01, patience=PATIENCE):
+            if not again:
+                with pytest.raises(LeaseHeld, match="first on A"):
+                    await follow(desk.live.run("A", strategy_name="first", poll=0.01))
+                again.append("refused")
+
+    asyncio.run(twice())
+    assert again == ["refused"]
+    assert len(world.orders) == 2
+    asyncio.run(follow(desk.live.run("A", strategy_name="first", poll=0.01)))

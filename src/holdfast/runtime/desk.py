@@ -1,9 +1,10 @@
 """A desk: the strategies, exchanges, risk profiles and the one store that belong together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from holdfast.errors import AlreadyRegistered, InvalidOption, NotRegistered
+from holdfast.errors import AlreadyRegistered, InvalidOption, LeaseHeld, NotRegistered
 from holdfast.market.intervals import interval_ms
 from holdfast.persist import Adapters
 from holdfast.runtime.spec import ExchangeSpec, Manage, StrategyFunction, StrategySpec
@@ -46,6 +47,7 @@ class Desk:
         self.exchanges: dict[str, ExchangeSpec] = {}
         self.profiles: dict[str, RiskProfile] = {}
         self._thread: LoopThread | None = None
+        self._taken: set[tuple[str, str]] = set()
         if store is not None:
             self.use_store(store)
 
@@ -70,6 +72,26 @@ class Desk:
         if self._thread is None or self._thread.over:
             self._thread = LoopThread()
         return self._thread
+
+    @contextmanager
+    def taking(self, wanted: Iterable[tuple[str, str]]) -> Iterator[None]:
+        """Have strategies on symbols for one live run while inside, and the adapters as they are.
+
+        Raises LeaseHeld where another run of this desk has one of them.
+        """
+        mine = set(wanted)
+        for strategy, symbol in sorted(mine & self._taken):
+            raise LeaseHeld(
+                f"another run of this desk trades {strategy} on {symbol}: stop or detach that one first",
+                strategy=strategy,
+                symbol=symbol,
+            )
+        self._taken |= mine
+        try:
+            with self.adapters.running():
+                yield
+        finally:
+            self._taken -= mine
 
     def use_store(self, url_or_store: str | Store) -> None:
         """Let one store serve everything; raises AdapterInUse once a run has started."""

@@ -129,9 +129,12 @@ class LiveRun:
             self._events.put_nowait(event)
 
     async def trade(self, listener: Listener) -> None:
-        """Run to the end, telling `listener` what was committed; the store is opened and closed here."""
+        """Run to the end, telling `listener` what was committed; the store is opened and closed here.
+
+        Raises LeaseHeld where another run of this desk has one of the strategies on one of the symbols.
+        """
         rules = self._wanted[0][0].rules
-        with self._desk.adapters.running():
+        with self._desk.taking((spec.name, symbol) for spec, symbol in self._wanted):
             async with (
                 self._desk.adapters.opened() as store,
                 connected(self._exchange, store, rules) as (market, broker),
