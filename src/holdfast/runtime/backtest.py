@@ -6,6 +6,8 @@ exchange use; nothing is stored. A paced live run over the same candles makes th
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from holdfast.market.candles import View
 from holdfast.market.protocol import Market
 from holdfast.market.series import Series
@@ -164,17 +166,7 @@ def _carry_out(seat: _Seat, draft: Draft) -> None:
 def _effect(seat: _Seat, row: SignalRow, intent: Intent, candle: Candle, draft: Draft) -> OrderState:
     if intent.order is not None:
         return execute(seat.spec.rules.fill_model, intent.order, candle, draft.price, intent.at)
-    entry = row.entry
-    return OrderState(
-        client_id=entry.client_id,
-        symbol=entry.symbol,
-        side=entry.side,
-        type=entry.type,
-        quantity=entry.quantity,
-        status="cancelled",
-        price=entry.price,
-        fills=entry.fills,
-    )
+    return replace(row.entry, status="cancelled")
 
 
 def _result(

@@ -254,14 +254,4 @@ def _never_sent(intent: Intent, reason: str) -> OrderState:
     order = intent.order
     if order is None:
         raise AssertionError("a cancel is always sent again")
-    return OrderState(
-        client_id=order.client_id,
-        symbol=order.symbol,
-        side=order.side,
-        type=order.type,
-        quantity=order.quantity,
-        status="rejected",
-        price=order.price,
-        reduce_only=order.reduce_only,
-        reason=reason,
-    )
+    return replace(OrderState.of(order), status="rejected", reason=reason)
