@@ -1,6 +1,7 @@
 """What may be stored, and typed entities through their versions."""
 
 import math
+from enum import IntEnum
 from typing import Any
 
 import msgspec
@@ -98,6 +99,17 @@ def test_long_integers(number: int, wrap: Any) -> None:
 )
 def test_long_digits_that_are_no_integers(value: Any) -> None:
     assert decode(encode(value)) == value
+
+
+class Level(IntEnum):
+    HIGH = 3
+
+
+def test_integers_with_a_name() -> None:
+    assert encode({"level": Level.HIGH}) == b'{"level":3}'
+    with pytest.raises(InvalidValue) as refused:
+        encode([Level.HIGH, [[[[[[[[Level.HIGH, b"x"]]]]]]]]])
+    assert refused.value.path == "$[1]" + "[0]" * 7 + "[1]"
 
 
 def test_nesting() -> None:

@@ -17,7 +17,8 @@ __all__ = ("MAX_DEPTH", "MAX_KEY_BYTES", "Schema", "check_key", "check_stream", 
 
 MAX_KEY_BYTES: Final = 512
 MAX_DEPTH: Final = 64
-INT64: Final = range(-(2**63), 2**63)
+INT64_MIN: Final = -(2**63)
+INT64_MAX: Final = 2**63 - 1
 USUAL_DEPTH: Final = 6
 
 T = TypeVar("T")
@@ -27,7 +28,7 @@ Upgrade = Callable[[Document], Document]
 
 def _usual(depth: int) -> Any:
     """Return the type of values that need no second look: integers of 64 bits, nested `depth` levels at most."""
-    scalar = Annotated[int, msgspec.Meta(ge=INT64[0], le=INT64[-1])] | float | str | bool | None
+    scalar = Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)] | float | str | bool | None
     return scalar if depth == 0 else scalar | list[_usual(depth - 1)] | dict[str, _usual(depth - 1)]  # type: ignore[misc]
 
 
@@ -103,7 +104,7 @@ def _scalar_fault(value: Any) -> str | None:
     if value is None or isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return None if value in INT64 else "is an integer outside int64; store it as a str"
+        return None if INT64_MIN <= value <= INT64_MAX else "is an integer outside int64; store it as a str"
     if isinstance(value, float):
         finite = value - value == 0
         return None if finite else f"is {value!r}, which JSON cannot hold; store None or a str"
