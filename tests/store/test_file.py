@@ -140,8 +140,10 @@ async def test_lock_is_free_after_close_and_failed_open(tmp_path: Path) -> None:
 
 async def test_a_fork_must_open_its_own(store: FileStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Disk, "pid", lambda self: os.getpid() + 1)
-    with pytest.raises(NotOpen, match="fork"):
-        await store.commit([Put(KEY, 1)])
+    for use in (store.commit([Put(KEY, 1)]), store.checkpoint(), store.close(), store.open()):
+        with pytest.raises(NotOpen, match="fork"):
+            await use
+    monkeypatch.undo()
 
 
 # The journal

@@ -101,10 +101,11 @@ class Checkpointer:
         self.manifest.entities.setdefault(key.entity_name, {})[key.entity_id] = mark(key, stored)
 
     def _remove(self, key: Key) -> None:
-        path = self._places.free(key)
+        path = self._places.find(key)
         if path is not None and self._disk.stamp(path) is not None:
             self._disk.remove(path)
             self._changed_folders.add(path.rpartition("/")[0])
+        self._places.free(key)  # only now: where the removal failed, the file still has its place
         self.manifest.entities.get(key.entity_name, {}).pop(key.entity_id, None)
 
     def _flush(self, manifest: Manifest, snapshot: Snapshot) -> None:

@@ -5,7 +5,7 @@ staged as well, and a refusal that rests on something staged is told only once t
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from holdfast.errors import NotOpen, StoreError, StoreFull, Unavailable
 from holdfast.store.backends.file.applying import extend
@@ -16,6 +16,7 @@ from holdfast.store.backends.file.faults import explain
 from holdfast.store.backends.file.findings import broken
 from holdfast.store.backends.file.opening import Opening
 from holdfast.store.backends.file.staging import Pending, Staging
+from holdfast.store.backends.file.waiting import Patience
 from holdfast.store.backends.file.writer import Writer
 from holdfast.store.base import ANY, Change, CommitId, Expect, Key, Version
 from holdfast.store.changes import (
@@ -26,7 +27,7 @@ from holdfast.store.changes import (
     expectations,
     meets,
 )
-from holdfast.store.state import REMEMBERED_SECONDS, Recent, Stored
+from holdfast.store.state import Recent, Stored
 from holdfast.system import Clock, Ids
 
 __all__ = ("Live",)
@@ -60,8 +61,9 @@ class Live:
         self._loop = asyncio.get_running_loop()
         self._staging = Staging()
         self._recent = Recent()
-        self._remember(loaded.recent)
-        self._failure: Exception | None = None
+        # All of them as of now: a clock that was set meanwhile must not make a retry a second commit.
+        self._recent.add_all(loaded.recent, clock.monotonic())
+        self._failure: BaseException | None = None
         self._writer = Writer(
             opening.journal, self._loop,
             settled=self._settled, refused=self._refused, failed=self._failed,
@@ -79,7 +81,7 @@ class Live:
 
     async def commit(self, changes: Sequence[Change], commit_id: CommitId | None, vital: bool) -> CommitId:
         """Make all changes or none, and return when they are durable."""
-        self._check_alive()
+        self.check_alive()
         done = effects(changes)
         if commit_id is None:
             commit_id = self._fresh_id()
@@ -104,6 +106,10 @@ class Live:
         dirty, self._dirty = self._dirty, {}
         return dirty
 
+    def put_back(self, changed: Mapping[Key, Stored | None]) -> None:
+        """Have `changed` taken again: what was to be done with it failed."""
+        self._dirty = {**changed, **self._dirty}
+
     def snapshot(self, *, clean: bool = False) -> Snapshot:
         """Return what a checkpoint of this instant has to cover."""
         self.uncovered_bytes = 0
@@ -112,25 +118,42 @@ class Live:
         segment = self._segment + 1 if clean else self._segment
         return Snapshot(self.head, segment, tails, self._recent.copy(), zero, clean)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Take no more commits; those on their way to the journal still come to their own end."""
         self._failure = self._failure or error
 
-    async def finish(self) -> None:
+    async def finish(self, patience: Patience) -> None:
         """Return when every commit on its way has come to its end and the writer has stopped."""
         while self._staging.commits:
             waiters = [pending.durable(self._loop) for pending in self._staging.commits.values()]
-            await asyncio.wait(waiters)
+            await patience.end(*waiters)
             for waiter in waiters:
                 waiter.exception()  # its own caller gets it; this one only waits
+        self.stop()
+
+    def stop(self) -> None:
+        """Return when what was submitted is written and the writer has stopped, though nobody be told."""
         self._writer.stop()
 
-    def _check_alive(self) -> None:
+    @property
+    def orphaned(self) -> bool:
+        """Whether the event loop that this lives on was closed, so that nobody can be told anything."""
+        return self._loop.is_closed() and self._disk.pid() == self._pid
+
+    def check_alive(self) -> None:
+        """Raise Unavailable if the store has failed, NotOpen if it was opened elsewhere."""
         if self._failure is not None:
             raise self._unavailable(unknown=False)
+        self.check_home()
+
+    def check_home(self) -> None:
+        """Raise NotOpen in another process or on another event loop than the one that opened the store."""
         if self._disk.pid() != self._pid:
             message = f"the store was opened by process {self._pid} and cannot be used in a fork of it; open it there"
             raise NotOpen(message, pid=self._pid)
+        if asyncio.get_running_loop() is not self._loop:
+            message = f"the store was opened on another event loop ({self._loop!r}); use it there, or open it anew here"
+            raise NotOpen(message, loop=self._loop)
 
     def _fresh_id(self) -> CommitId:
         """Return an id that no one else uses: a random one for this opening, and a count."""
@@ -214,10 +237,3 @@ class Live:
         )
         error.__cause__ = cause.__cause__ if isinstance(cause, StoreError) and cause.__cause__ else cause
         return error
-
-    def _remember(self, recent: dict[CommitId, int]) -> None:
-        wall, now = self._clock.now(), self._clock.monotonic()
-        for commit_id, at in sorted(recent.items(), key=lambda item: item[1]):
-            age = max(0, wall - at) / 1000
-            if age <= REMEMBERED_SECONDS:
-                self._recent.add(commit_id, now - age)

@@ -89,9 +89,12 @@ class Namer:
             self._taken.add(file_name.lower())
         return self._given[name]
 
-    def free(self, name: str) -> str | None:
-        """Forget `name` and return the file name it had, None where it had none."""
+    def find(self, name: str) -> str | None:
+        """Return the file name that `name` has, None where it has none."""
+        return self._given.get(name)
+
+    def free(self, name: str) -> None:
+        """Forget `name`."""
         file_name = self._given.pop(name, None)
         if file_name is not None:
             self._taken.discard(file_name.lower())
-        return file_name

@@ -30,12 +30,16 @@ class Places:
         folder = self._folders.get(key.entity_name)
         return f"{self.root}/{folder}", f"{self._namer(key).get(key.entity_id)}{SUFFIX}"
 
-    def free(self, key: Key) -> str | None:
-        """Forget where `key` was and return that path, None where it had no file."""
-        name = self._namer(key).free(key.entity_id)
+    def find(self, key: Key) -> str | None:
+        """Return the path of `key`, None where it has no place."""
+        name = self._namer(key).find(key.entity_id)
         if name is None:
             return None
         return f"{self.root}/{self._folders.get(key.entity_name)}/{name}{SUFFIX}"
+
+    def free(self, key: Key) -> None:
+        """Forget where `key` was."""
+        self._namer(key).free(key.entity_id)
 
     def _namer(self, key: Key) -> Namer:
         return self._files.setdefault(key.entity_name, Namer())

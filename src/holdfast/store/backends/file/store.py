@@ -1,9 +1,9 @@
 """`file:./logs/data`: the default store. Durable through power loss, one entity a readable file."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 
 from holdfast.errors import InvalidOption, NotOpen, StoreFull
 from holdfast.store.backends.file.disk import Disk
@@ -15,6 +15,7 @@ from holdfast.store.backends.file.opening import Opening, open_namespace
 from holdfast.store.backends.file.reader import FileReader
 from holdfast.store.backends.file.segments import DEFAULT_SEGMENT_BYTES
 from holdfast.store.backends.file.view import FileView
+from holdfast.store.backends.file.waiting import Patience
 from holdfast.store.base import Change, CommitId, Durability
 from holdfast.store.url import StoreUrl
 from holdfast.system import Clock, Ids, SystemClock, system_ids
@@ -70,14 +71,16 @@ class FileStore(FileView):
     async def open(self) -> None:
         """Lock and recover the namespace, making it if it is not there; opening an open store does nothing."""
         async with self._changing:
+            self._check_home()
             if self._live is None:
-                await _whole(self._open())
+                await self._open(Patience())
 
     async def close(self) -> None:
         """Finish running commits, write a checkpoint, let go of the lock; closing a closed store does nothing."""
         async with self._changing:
+            self._check_home()
             if self._live is not None:
-                await _whole(self._close())
+                await self._close(self._live, Patience())
 
     async def commit(
         self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
@@ -89,25 +92,38 @@ class FileStore(FileView):
         """Return when entity files and streams are up to date and durable, so that a copy of them is one."""
         await self._keeper.checkpoint(self._open_live())
 
-    async def _open(self) -> None:
+    async def _open(self, patience: Patience) -> None:
         self._executor = ThreadPoolExecutor(2, thread_name_prefix="holdfast-files")
+        opened = asyncio.wrap_future(self._executor.submit(self._opening))
+        await patience.end(opened)
         try:
-            opening = await self._in_thread(self._opening)
-        except BaseException:
-            self._executor.shutdown(wait=False)
-            raise
+            live = self._start(opened.result())
+            if patience.tried:  # nobody is there to close it
+                await self._close(live, patience)
+        finally:
+            if self._live is None:
+                self._executor.shutdown(wait=False)
+            patience.tell()
+
+    def _start(self, opening: Opening) -> Live:
         self._lock = opening.lock
         self._journal = opening.journal
         self.findings = tuple(opening.loaded.findings)
         self._keeper = Keeper(
-            opening.checkpointer, opening.spare, self._executor, self._clock, self._layout.root,
+            opening.checkpointer, opening.spare, self._clock, self._layout.root,
             flush_seconds=self._flush_seconds, checkpoint_seconds=self._checkpoint_seconds,
             checkpoint_bytes=self._checkpoint_bytes,
         )  # fmt: skip
-        self._live = Live(
-            opening, self._disk, self._layout.root, clock=self._clock, ids=self._ids, wake=self._keeper.wake
-        )
-        self._keeper.start(self._live)
+        try:
+            live = Live(
+                opening, self._disk, self._layout.root, clock=self._clock, ids=self._ids, wake=self._keeper.wake
+            )  # fmt: skip
+        except BaseException:  # the writer's thread could not be started
+            self._release()
+            raise
+        self._live = live
+        self._keeper.start(live)
+        return live
 
     def _opening(self) -> Opening:
         self._layout = Layout.of(self._disk.absolute(self.base_dir), self.namespace)
@@ -119,22 +135,42 @@ class FileStore(FileView):
         self.durability = Durability.PROCESS_CRASH if volatile else Durability.POWER_LOSS
         return opening
 
-    async def _close(self) -> None:
-        live = self._open_live()
+    async def _close(self, live: Live, patience: Patience) -> None:
         self._live = None
         try:
-            await self._keeper.stop()
-            await live.finish()
+            await self._keeper.stop(patience)
+            await live.finish(patience)
             if not live.failed:
-                await self._last_checkpoint(live)
+                await self._last_checkpoint(live, patience)
         finally:
-            self._journal.close()
-            self._disk.close(self._lock)
-            self._executor.shutdown(wait=False)
+            self._release()
+            patience.tell()
 
-    async def _last_checkpoint(self, live: Live) -> None:
+    def _release(self) -> None:
+        """Let go of everything, the lock last: whoever gets it must be the only one who writes."""
+        self._keeper.release()
+        self._executor.shutdown(wait=False)  # they only read
         try:
-            await self._keeper.finish(live)
+            self._journal.close()
+        finally:
+            self._disk.close(self._lock)
+
+    def _check_home(self) -> None:
+        """Raise NotOpen where a store that is open elsewhere is opened or closed.
+
+        One whose event loop was closed under it is let go of: the next open finds all of it in the journal.
+        """
+        live = self._live
+        if live is not None and live.orphaned:
+            self._live = None
+            live.stop()
+            self._release()
+        elif live is not None:
+            live.check_home()
+
+    async def _last_checkpoint(self, live: Live, patience: Patience) -> None:
+        try:
+            await self._keeper.finish(live, patience)
         except StoreFull as error:  # nothing is lost: the next open finds it all in the journal
             self.findings += (Finding("full", self._layout.root, str(error)),)
 
@@ -146,16 +182,6 @@ class FileStore(FileView):
             message = "the store is not open: use `async with store`, or `await store.open()`"
             raise NotOpen(message, url=self.url)
         return self._live
-
-
-async def _whole(work: Coroutine[Any, Any, None]) -> None:
-    """Await `work` to its end even where the caller is cancelled meanwhile."""
-    task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
 
 
 def from_url(url: StoreUrl, *, clock: Clock, ids: Ids) -> FileStore | FileReader:
