@@ -17,6 +17,20 @@ Stamp = tuple[int, int, int]
 
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW
 _VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
+_locks: Final[set[int]] = set()
+
+
+def _let_go_after_fork() -> None:
+    """Close the locks in a child: its copies would keep them locked after the death of the process that has them.
+
+    They are not unlocked: a lock is one for all copies, and would be gone for that process, too.
+    """
+    for fd in _locks:
+        os.close(fd)
+    _locks.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_after_fork)
 
 
 class Disk:
@@ -105,7 +119,10 @@ class Disk:
         os.fdatasync(fd)
 
     def close(self, fd: int) -> None:
-        """Close an open file."""
+        """Close an open file, and unlock it if it was locked: also where a child has a copy of it."""
+        if fd in _locks:
+            _locks.discard(fd)
+            fcntl.flock(fd, fcntl.LOCK_UN)
         os.close(fd)
 
     def rename(self, source: str, target: str) -> None:
@@ -160,4 +177,5 @@ class Disk:
         except BaseException:
             os.close(fd)
             raise
+        _locks.add(fd)
         return fd

@@ -28,9 +28,13 @@ def acquire(disk: Disk, path: str, clock: Clock) -> int:
     fd = disk.lock(path)
     if fd is None:
         raise _in_use(disk, path)
-    pid, host = disk.process()
-    text = msgspec.json.encode(Holder(pid, host, clock.now()))
-    disk.write(fd, text.ljust(_SIZE), 0)
+    try:
+        pid, host = disk.process()
+        text = msgspec.json.encode(Holder(pid, host, clock.now()))
+        disk.write(fd, text.ljust(_SIZE), 0)
+    except BaseException:
+        disk.close(fd)
+        raise
     return fd
 
 

@@ -10,6 +10,7 @@ from holdfast import points
 from holdfast.errors import StoreFull
 from holdfast.store.backends.file.checkpoint import Checkpointer
 from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.entries import Committed
 from holdfast.store.backends.file.faults import NO_ROOM, explained
 from holdfast.store.backends.file.findings import Finding, corrupt_store
 from holdfast.store.backends.file.journal import Journal
@@ -38,7 +39,6 @@ class Opening(Struct):
     journal: Journal
     spare: Spare
     checkpointer: Checkpointer
-    full: bool
 
 
 def open_namespace(
@@ -71,16 +71,28 @@ def _recover(
     spare = Spare(disk, layout, ids, segment_bytes)
     spare.adopt()
     journal = Journal(disk, layout, ids, spare)
+    try:
+        manifest = _anew(disk, layout, journal, manifest, loaded, ids=ids)
+    except BaseException:
+        journal.close()
+        raise
+    checkpointer = Checkpointer(disk, layout, ids, loaded.places, manifest)
+    return Opening(lock, loaded, journal, spare, checkpointer)
+
+
+def _anew(
+    disk: Disk, layout: Layout, journal: Journal, manifest: Manifest, loaded: Loaded, *, ids: Ids
+) -> Manifest:
+    """Go over to a new segment and return the manifest that says so."""
     first = _begin(disk, layout, journal, manifest, loaded)
     points.reached("open.segment-copied")
     for index in listed(disk, layout):
         if index < first:  # superseded: what it held is in segments that are whole and durable
             disk.remove(layout.segment(index))
     manifest = structs.replace(manifest, segment=first, clean=False)
-    full = not _switch(disk, layout, ids, manifest)
+    _switch(disk, layout, ids, manifest)
     points.reached("open.switched")
-    checkpointer = Checkpointer(disk, layout, ids, loaded.places, manifest)
-    return Opening(lock, loaded, journal, spare, checkpointer, full)
+    return manifest
 
 
 def _manifest(disk: Disk, layout: Layout, namespace: str, ids: Ids) -> Manifest:
@@ -106,7 +118,7 @@ def _begin(disk: Disk, layout: Layout, journal: Journal, manifest: Manifest, loa
     found = loaded.replay
     following = max(found.last_segment, manifest.segment - 1) + 1
     try:
-        journal.start(following, found.sequence, manifest.head, found.commits)
+        journal.start(following, found.sequence, *_needed(manifest, loaded))
     except StoreFull:
         if not found.segments:
             raise
@@ -115,6 +127,18 @@ def _begin(disk: Disk, layout: Layout, journal: Journal, manifest: Manifest, loa
         journal.go_on(following, found.sequence, found.checksum, loaded.head + 1)
         return found.segments[0]
     return following
+
+
+def _needed(manifest: Manifest, loaded: Loaded) -> tuple[int, list[Committed]]:
+    """Return what the new segment has to hold: commits, and the number of the last one before them.
+
+    What was restored is in files that are still to be written again. Until a checkpoint has, the journal keeps
+    the commits that it was restored from, and all after them.
+    """
+    numbers = [stored.sequence for stored in loaded.touched.values() if stored is not None]
+    first = min([manifest.head + 1, *numbers])
+    covered = [commit for commit in loaded.replay.covered if commit.number >= first]
+    return first - 1, covered + loaded.replay.commits
 
 
 def _write_again(disk: Disk, path: str) -> None:
@@ -126,8 +150,8 @@ def _write_again(disk: Disk, path: str) -> None:
         disk.close(fd)
 
 
-def _switch(disk: Disk, layout: Layout, ids: Ids, manifest: Manifest) -> bool:
-    """Say in the manifest that the new segment is needed; False where the full disk has no room for that.
+def _switch(disk: Disk, layout: Layout, ids: Ids, manifest: Manifest) -> None:
+    """Say in the manifest that the new segment is needed, unless the full disk has no room for that.
 
     The new segment counts without it, as a base segment. It is only its loss that would go unnoticed.
     """
@@ -136,8 +160,6 @@ def _switch(disk: Disk, layout: Layout, ids: Ids, manifest: Manifest) -> bool:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        return False
-    return True
 
 
 def sweep(disk: Disk, layout: Layout) -> None:
