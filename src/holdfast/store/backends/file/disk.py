@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import socket
+import stat
 from typing import Final
 
 __all__ = ("Disk", "Stamp")
@@ -87,9 +88,11 @@ class Disk:
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def read(self, path: str) -> bytes:
-        """Return all bytes of the file at `path`."""
-        fd = os.open(path, os.O_RDONLY | _FLAGS)
+        """Return all bytes of the file at `path`; a pipe or a device is refused, not waited for."""
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _FLAGS)
         try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file", path)
             parts = [os.read(fd, 1 << 16)]
             while len(parts[-1]) == 1 << 16 or (parts[-1] and len(parts) > 1):
                 parts.append(os.read(fd, 1 << 20))

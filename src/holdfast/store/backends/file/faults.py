@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
+
 from holdfast.errors import StoreError, StoreFull, Unavailable
 
-__all__ = ("NO_ROOM", "explain", "explained")
+__all__ = ("NO_ROOM", "UNDECODABLE", "explain", "explained")
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoder raises for bytes that are damaged: no JSON, no text, or nested without an end."""
 
 _ADVICE: Final = {
     errno.EROFS: "the file system is read-only; remount it, or open the store with ?mode=ro",

@@ -1,20 +1,23 @@
 """Entity files: one entity a file, in an envelope that a person can read and a program can check."""
 
 import zlib
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
 from holdfast import points
-from holdfast.errors import FromTheFuture
+from holdfast.errors import InvalidKey
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.layout import FORMAT
+from holdfast.store.backends.file.faults import UNDECODABLE
+from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.store.base import Key
+from holdfast.store.codec import check_key
 from holdfast.store.state import Stored
 from holdfast.system import Ids
 
-__all__ = ("SUFFIX", "Mark", "Unreadable", "checksum", "dump", "mark", "parse", "replace")
+__all__ = ("SUFFIX", "Mark", "Unreadable", "checksum", "dump", "mark", "parse", "replace", "whole_files")
 
 SUFFIX: Final = ".json"
 
@@ -61,20 +64,19 @@ def dump(key: Key, stored: Stored) -> bytes:
     return msgspec.json.format(msgspec.json.encode(envelope), indent=2) + b"\n"
 
 
-def parse(data: bytes, path: str) -> tuple[Key, Stored, int]:
-    """Return the key, record and checksum that the bytes of the file at `path` hold.
+def parse(data: bytes) -> tuple[Key, Stored, int]:
+    """Return the key, record and checksum that the bytes of an entity file hold; raises Unreadable.
 
-    Raises Unreadable where they are not whole, FromTheFuture where a newer Holdfast wrote them.
+    Another format is damage too: a newer Holdfast says so in the manifest, which is read before any file.
     """
     try:
         envelope = _decoder.decode(data)
-    except msgspec.DecodeError as error:
+        value = msgspec.json.format(bytes(envelope.value), indent=-1)
+    except UNDECODABLE as error:
         raise Unreadable("is empty" if not data else f"is no entity file ({error})") from error
-    if envelope.holdfast > FORMAT:
-        message = f"{path} has format {envelope.holdfast}; this Holdfast reads up to {FORMAT}: upgrade it"
-        raise FromTheFuture(message, path=path, found=envelope.holdfast, known=FORMAT)
-    key = Key(envelope.entity_name, envelope.entity_id)
-    value = msgspec.json.format(bytes(envelope.value), indent=-1)
+    if not 0 < envelope.holdfast <= FORMAT:
+        raise Unreadable(f"has format {envelope.holdfast}; this Holdfast reads up to {FORMAT}")
+    key = _key(envelope)
     stored = Stored(value, envelope.version, envelope.sequence)
     found = checksum(key, stored)
     if f"{found:08x}" != envelope.checksum:
@@ -82,12 +84,39 @@ def parse(data: bytes, path: str) -> tuple[Key, Stored, int]:
     return key, stored, found
 
 
-def replace(disk: Disk, ids: Ids, folder: str, name: str, data: bytes) -> None:
-    """Put `data` at `folder`/`name` in one step: readers see the old file or the new; not yet durable."""
+def _key(envelope: Envelope) -> Key:
+    key = Key(envelope.entity_name, envelope.entity_id)
+    try:
+        check_key(key)
+    except InvalidKey as error:
+        raise Unreadable(f"is for a key that cannot be ({error})") from error
+    return key
+
+
+def whole_files(disk: Disk, layout: Layout) -> Iterator[tuple[Key, Stored, int]]:
+    """Yield what is in each entity file that is whole."""
+    for folder, is_folder in disk.folder(layout.root):
+        if is_folder and not folder.startswith("."):
+            for name, is_nested in disk.folder(f"{layout.root}/{folder}"):
+                if is_nested or name.startswith(".") or not name.endswith(SUFFIX):
+                    continue
+                try:
+                    yield parse(disk.read(f"{layout.root}/{folder}/{name}"))
+                except (Unreadable, OSError):  # found again by `load`, which names it
+                    continue
+
+
+def replace(disk: Disk, ids: Ids, folder: str, name: str, data: bytes, *, flush: bool = False) -> None:
+    """Put `data` at `folder`/`name` in one step: readers see the old file or the new.
+
+    Neither is durable yet, unless `flush`: then the bytes are, before they have the name.
+    """
     temporary = f"{folder}/.{ids()}.tmp"
     fd = disk.create(temporary)
     try:
         disk.write(fd, data, 0)
+        if flush:
+            disk.flush(fd)
     except OSError:
         disk.remove(temporary)
         raise

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ("HEADER_BYTES", "SALT_BYTES", "Frame", "find", "pack", "parse")
+__all__ = ("HEADER_BYTES", "SALT_BYTES", "Frame", "claimed_end", "find", "pack", "parse")
 
 SALT_BYTES: Final = 8
 _BODY: Final = struct.Struct("<8sQII")
@@ -48,6 +48,12 @@ def parse(data: bytes, offset: int) -> Frame | None:
     if len(payload) < length or zlib.crc32(payload, zlib.crc32(body)) != checksum or not sequence:
         return None
     return Frame(salt, sequence, previous, checksum, payload, start + length)
+
+
+def claimed_end(data: bytes, offset: int) -> int:
+    """Return where the frame at `offset` says that it ends, be it whole or not."""
+    length: int = _BODY.unpack_from(data, offset)[2]
+    return offset + HEADER_BYTES + length
 
 
 def find(data: bytes, salt: bytes, offset: int, above: int) -> Frame | None:

@@ -8,12 +8,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import structs
+
 from holdfast import points
 from holdfast.store.backends.file import frames
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.entries import Committed, Opened, encode_entry
 from holdfast.store.backends.file.layout import FORMAT, Layout
-from holdfast.store.backends.file.segments import MAGIC, Spare
+from holdfast.store.backends.file.segments import MAGIC, SUCCESSOR, Spare, mark_successor
 from holdfast.system import Ids
 
 __all__ = ("FRAME_BYTES", "Journal")
@@ -45,6 +47,11 @@ class Journal:
         """Begin segment number `segment` behind the last one, where that ended; commits in it start at `first`."""
         self._sequence, self._checksum = sequence, checksum
         self._begin(segment, Opened(FORMAT, segment, first, base=False), [], 0)
+        fd = self._disk.open(self._layout.segment(segment - 1), write=True)
+        try:
+            mark_successor(self._disk, fd)
+        finally:
+            self._disk.close(fd)
 
     def append(self, lines: Sequence[bytes], first: int) -> int:
         """Make the lines durable as one frame and return the segment it is in.
@@ -69,20 +76,33 @@ class Journal:
             self._fd = -1
 
     def _begin(self, segment: int, opened: Opened, batches: Sequence[bytes], room: int) -> None:
-        opening = encode_entry(opened)
-        size = len(MAGIC) + frames.HEADER_BYTES + len(opening) + room
-        fd, path = self._spare.take(size)
-        self.close()
-        self._fd, self._size, self._offset = fd, max(size, self._disk.size(fd)), len(MAGIC)
+        """Go on in a new segment that is durable, and has its name, before the old one says so and is closed."""
+        old = self._fd
+        path = self._create(opened, batches, room)
+        try:
+            self._disk.flush(self._fd)  # a segment has its name only once its first frame is durable
+            points.reached("segment.created")
+            self._disk.rename(path, self._layout.segment(segment))
+            self._disk.flush_folder(self._layout.journal)  # else a commit in it could lose its segment's name
+            points.reached("segment.named")
+            if old >= 0:
+                mark_successor(self._disk, old)
+        finally:
+            if old >= 0:
+                self._disk.close(old)
+        self.segment = segment
+
+    def _create(self, opened: Opened, batches: Sequence[bytes], room: int) -> str:
+        """Write the beginning of a segment to a spare, and return its path."""
+        longest = len(encode_entry(structs.replace(opened, size=1 << 62)))
+        need = len(MAGIC) + frames.HEADER_BYTES + longest + room + len(SUCCESSOR)
+        fd, path = self._spare.take(need)
+        size = self._disk.size(fd)
+        self._fd, self._size, self._offset = fd, size - len(SUCCESSOR), len(MAGIC)
         self._salt = hashlib.blake2b(self._ids().encode(), digest_size=frames.SALT_BYTES).digest()
         self._disk.write(fd, MAGIC, 0)
-        self._write([opening, *batches])
-        self._disk.flush(fd)  # a segment has its name only once its first frame is durable
-        points.reached("segment.created")
-        self._disk.rename(path, self._layout.segment(segment))
-        self._disk.flush_folder(self._layout.journal)  # else a commit in it could lose its segment's name
-        points.reached("segment.named")
-        self.segment = segment
+        self._write([encode_entry(structs.replace(opened, size=size)), *batches])
+        return path
 
     def _write(self, payloads: Sequence[bytes]) -> None:
         for payload in payloads:

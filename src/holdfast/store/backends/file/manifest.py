@@ -14,14 +14,15 @@ from msgspec import Struct, field
 from holdfast import points
 from holdfast.errors import FromTheFuture, Unavailable
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.files import Mark
+from holdfast.store.backends.file.faults import UNDECODABLE
+from holdfast.store.backends.file.files import Mark, whole_files
 from holdfast.store.backends.file.findings import corrupt_store
 from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.system import Ids
 
 __all__ = ("MISSING", "Chunk", "Manifest", "has_history", "read_manifest", "write_manifest")
 
-MISSING: Final = "is missing, and there is a journal or a stream"
+MISSING: Final = "is missing, and there is a journal, a stream or an entity"
 
 
 class Chunk(Struct, frozen=True, array_like=True):
@@ -53,14 +54,11 @@ class Seal(Struct, frozen=True):
 
 
 def has_history(disk: Disk, layout: Layout) -> bool:
-    """Whether a namespace has a journal or streams: then it must have a manifest, too."""
-    folders = (layout.journal, layout.streams)
-    return any(
-        name != "spare" and name[-4:] != ".tmp"
-        for f in folders
-        if disk.is_folder(f)
-        for name, _ in disk.folder(f)
-    )
+    """Whether a namespace has a journal, streams or entities: then it must have a manifest, too."""
+    folders = [folder for folder in (layout.journal, layout.streams) if disk.is_folder(folder)]
+    if any(not name.endswith((".spare", ".tmp")) for folder in folders for name, _ in disk.folder(folder)):
+        return True
+    return disk.is_folder(layout.root) and any(True for _ in whole_files(disk, layout))
 
 
 def read_manifest(disk: Disk, layout: Layout) -> Manifest | None:
@@ -76,7 +74,7 @@ def read_manifest(disk: Disk, layout: Layout) -> Manifest | None:
         if seal.checksum != f"{zlib.crc32(body):08x}":
             raise corrupt_store(layout.manifest, "has another content than its checksum says")
         return msgspec.json.decode(body, type=Manifest)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise corrupt_store(layout.manifest, f"is no manifest ({error})") from error
 
 

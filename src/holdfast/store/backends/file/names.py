@@ -49,8 +49,12 @@ def stable(name: str) -> str:
 
 
 def decoded(file_name: str) -> str | None:
-    """Return the name that a plain file name stands for, None where a hash hides it."""
-    return None if "~" in file_name else unquote(file_name)
+    """Return the name that a plain file name stands for, None where a hash hides it or it is no such name."""
+    try:
+        name = unquote(file_name, errors="strict")
+        return name if name and plain(name) == file_name else None
+    except UnicodeError:
+        return None
 
 
 def _with_hash(encoded: str, name: str) -> str:

@@ -1,79 +1,83 @@
 """A manifest made anew, where it was lost: from the files that are whole by their own checksums."""
 
 import zlib
+from collections.abc import Sequence
+from typing import Final
 
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.files import SUFFIX, Mark, Unreadable, parse
+from holdfast.store.backends.file.files import Mark, whole_files
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.manifest import Chunk, Manifest
-from holdfast.store.backends.file.replay import salvage
+from holdfast.store.backends.file.salvage import Salvaged, salvage
 from holdfast.store.backends.file.segments import listed
-from holdfast.store.backends.file.streams import good_lines
+from holdfast.store.backends.file.streams import Line, good_lines
 
 __all__ = ("rebuilt",)
+
+_TO_MEND: Final = (0, 1)  # a length and a checksum that no bytes have, so that repair makes the file anew
 
 
 def rebuilt(disk: Disk, layout: Layout, namespace: str) -> Manifest:
     """Return the manifest that the files and the journal of a namespace speak for.
 
-    It covers exactly the commits before those the journal still has, as far as the files tell.
+    It covers exactly the commits before those the journal still has; without one, those that the files tell of.
     """
-    entities, head = _entities(disk, layout)
     there = listed(disk, layout)
-    numbers = [commit.number for index in there for commit in salvage(disk, layout, index)[0]]
-    if numbers:
-        head = min(head, min(numbers) - 1)
-    streams = _streams(disk, layout, _versions(disk, layout, there))
+    salvaged = [salvage(disk, layout, index) for index in there]
+    entities: dict[str, dict[str, Mark]] = {}
+    head = 0
+    for key, stored, checksum in whole_files(disk, layout):
+        entities.setdefault(key.entity_name, {})[key.entity_id] = stored.version, checksum
+        head = max(head, stored.sequence)
+    head = _before(salvaged, head)
+    journaled = {commit.commit_id for found in salvaged for commit in found.commits}
+    streams = _streams(disk, layout, journaled)
     first = min(there, default=1)
     return Manifest(namespace, head, first, clean=not there, streams=streams, entities=entities)
 
 
-def _entities(disk: Disk, layout: Layout) -> tuple[dict[str, dict[str, Mark]], int]:
-    entities: dict[str, dict[str, Mark]] = {}
-    head = 0
-    for folder, is_folder in disk.folder(layout.root):
-        if is_folder and not folder.startswith("."):
-            for name, is_nested in disk.folder(f"{layout.root}/{folder}"):
-                if is_nested or name.startswith(".") or not name.endswith(SUFFIX):
-                    continue
-                path = f"{layout.root}/{folder}/{name}"
-                try:
-                    key, stored, checksum = parse(disk.read(path), path)
-                except Unreadable:  # found again by `load`, which names it
-                    continue
-                entities.setdefault(key.entity_name, {})[key.entity_id] = stored.version, checksum
-                head = max(head, stored.sequence)
-    return entities, head
-
-
-def _versions(disk: Disk, layout: Layout, there: list[int]) -> set[str]:
-    """Return the ids of the commits that the journal will apply: their events are not counted twice."""
-    return {commit.commit_id for index in there for commit in salvage(disk, layout, index)[0]}
+def _before(salvaged: Sequence[Salvaged], head: int) -> int:
+    """Return the number of the last commit before the journal's: it may have touched only streams."""
+    numbers = [commit.number for found in salvaged for commit in found.commits]
+    numbers += [found.opened.first for found in salvaged if found.opened is not None]
+    return min(numbers) - 1 if numbers else head
 
 
 def _streams(disk: Disk, layout: Layout, journaled: set[str]) -> dict[str, list[Chunk]]:
-    """Return the chunks of every stream, as far as their events are whole."""
+    """Return the chunks of every stream: no number is left out, whatever became of its event."""
     streams: dict[str, list[Chunk]] = {}
     for folder, is_folder in disk.folder(layout.streams):
         if is_folder:
             path = f"{layout.streams}/{folder}"
-            for name in sorted(name for name, _ in disk.folder(path) if name.endswith(".jsonl")):
-                chunk, stream = _chunk(
-                    disk.read(f"{path}/{name}"), int(name.removesuffix(".jsonl")), journaled
-                )
-                if chunk.count:
-                    streams.setdefault(stream, []).append(chunk)
+            data = {first: disk.read(f"{path}/{first:016d}.jsonl") for first in _firsts(disk, path)}
+            lines = {first: _counted(good_lines(data[first]), first, journaled) for first in data}
+            found = {first: lines[first] for first in lines if lines[first]}
+            if found:
+                stream = next(iter(next(iter(found.values())).values())).stream
+                streams[stream] = _chunks(data, found)
     return streams
 
 
-def _chunk(data: bytes, first: int, journaled: set[str]) -> tuple[Chunk, str]:
-    length = count = 0
-    stream = ""
-    for piece in data.splitlines(keepends=True):
-        line = good_lines(piece).get(first + count)
-        if line is None or line.version in journaled:
-            break
-        stream = line.stream
-        count += 1
-        length += len(piece)
-    return Chunk(first, count, length, zlib.crc32(data[:length])), stream
+def _firsts(disk: Disk, path: str) -> list[int]:
+    stems = [name.removesuffix(".jsonl") for name, _ in disk.folder(path) if name.endswith(".jsonl")]
+    return sorted(int(stem) for stem in stems if len(stem) == 16 and stem.isdecimal())
+
+
+def _counted(lines: dict[int, Line], first: int, journaled: set[str]) -> dict[int, Line]:
+    """Return the events that the journal will not bring again."""
+    again = [number for number, line in lines.items() if line.version in journaled]
+    end = min(again, default=max(lines, default=0) + 1)
+    return {number: line for number, line in lines.items() if first <= number < end}
+
+
+def _chunks(data: dict[int, bytes], found: dict[int, dict[int, Line]]) -> list[Chunk]:
+    firsts = sorted(found)
+    chunks = [Chunk(1, firsts[0] - 1, *_TO_MEND)] if firsts[0] > 1 else []
+    for first, following in zip(firsts, [*firsts[1:], 0], strict=True):
+        count = (following or max(found[first]) + 1) - first
+        whole = sorted(found[first]) == list(range(first, first + count))
+        length = sum(map(len, data[first].splitlines(keepends=True)[:count]))
+        body = data[first][:length]
+        whole = whole and len(good_lines(body)) == count
+        chunks.append(Chunk(first, count, *((length, zlib.crc32(body)) if whole else _TO_MEND)))
+    return chunks

@@ -6,6 +6,7 @@ byte for byte what the manifest says, or if the journal has the entity's bytes, 
 
 from msgspec import Struct, structs
 
+from holdfast.errors import InvalidKey
 from holdfast.store.backends.file.applying import apply
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.files import SUFFIX, Unreadable, mark, parse
@@ -15,8 +16,9 @@ from holdfast.store.backends.file.manifest import Manifest
 from holdfast.store.backends.file.names import decoded
 from holdfast.store.backends.file.places import Places
 from holdfast.store.backends.file.replay import Replay
-from holdfast.store.backends.file.streams import Stream
+from holdfast.store.backends.file.streams import Stream, check_newest
 from holdfast.store.base import CommitId, Key
+from holdfast.store.codec import check_key
 from holdfast.store.state import Stored, Table
 
 __all__ = ("Loaded", "load")
@@ -43,7 +45,11 @@ class Loaded(Struct):
 
 
 def load(disk: Disk, layout: Layout, manifest: Manifest, replay: Replay) -> Loaded:
-    """Return the namespace that the manifest, the journal and the entity files make; changes nothing."""
+    """Return the namespace that the manifest, the journal and the entity files make; changes nothing.
+
+    Raises Corrupt where the manifest is not the newest there was.
+    """
+    check_newest(disk, layout, manifest)
     loaded = Loaded(
         manifest, replay, Table(), {name: Stream(chunks) for name, chunks in manifest.streams.items()},
         dict(manifest.recent), manifest.head, Places(layout.root), {}, {}, [], [],
@@ -91,7 +97,7 @@ def _read_files(disk: Disk, layout: Layout, loaded: Loaded) -> tuple[dict[Key, S
 def _read_file(disk: Disk, path: str, folder: str, name: str, loaded: Loaded) -> tuple[Key, Stored | None]:
     """Return the key of a file, and its record if that is the one the manifest knows."""
     try:
-        key, stored, checksum = parse(disk.read(path), path)
+        key, stored, checksum = parse(disk.read(path))
     except OSError as error:
         raise Unreadable(f"cannot be read ({error.strerror})") from error
     if not loaded.places.claim(key, folder, name):
@@ -164,12 +170,23 @@ def _restore(loaded: Loaded) -> None:
 def _break_nameless(loaded: Loaded, path: str, finding: Finding) -> None:
     """Break the key that an unreadable file is named for: what is there and unreadable is not absent."""
     folder, name = path.split("/")[-2:]
-    entity_name, entity_id = decoded(folder), decoded(name.removesuffix(SUFFIX))
-    if entity_name is None or entity_id is None:
+    key = _named(folder, name.removesuffix(SUFFIX))
+    if key is None:
         loaded.findings.append(finding)
     else:
-        key = Key(entity_name, entity_id)
         _break(loaded, key, structs.replace(finding, key=key))
+
+
+def _named(folder: str, name: str) -> Key | None:
+    entity_name, entity_id = decoded(folder), decoded(name)
+    if entity_name is None or entity_id is None:
+        return None
+    key = Key(entity_name, entity_id)
+    try:
+        check_key(key)
+    except InvalidKey:  # nothing could ever be stored there
+        return None
+    return key
 
 
 def _break(loaded: Loaded, key: Key, finding: Finding) -> None:

@@ -1,31 +1,30 @@
 """`holdfast store repair`: restore what the journal and the manifest still know, move the rest to quarantine.
 
 Nothing is deleted. What cannot be restored is absent afterwards, and named in what is returned: a person, or
-a run that reconciles with the exchange, has to look at exactly that.
+a run that reconciles with the exchange, has to look at exactly that. A repair can be cut off anywhere and run
+again: what it needs goes only once what replaces it is durable.
 """
 
-import zlib
 from collections.abc import Iterable
-
-from msgspec import Raw
 
 from holdfast.errors import Corrupt, StoreMissing
 from holdfast.store.backends.file.checkpoint import Checkpointer, Snapshot
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.entries import Committed
 from holdfast.store.backends.file.faults import explained
-from holdfast.store.backends.file.files import replace
 from holdfast.store.backends.file.findings import Finding
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.lock import acquire
-from holdfast.store.backends.file.manifest import Chunk, Manifest, read_manifest
-from holdfast.store.backends.file.opening import set_aside, sweep
+from holdfast.store.backends.file.manifest import Manifest, has_history, read_manifest
+from holdfast.store.backends.file.mending import mend_streams, tidy_streams
+from holdfast.store.backends.file.opening import sweep
+from holdfast.store.backends.file.quarantine import keep, keep_bytes, set_aside
 from holdfast.store.backends.file.rebuild import rebuilt
 from holdfast.store.backends.file.recovery import Loaded, load
-from holdfast.store.backends.file.replay import Replay, replay, salvage
+from holdfast.store.backends.file.replay import Replay, Torn, replay
+from holdfast.store.backends.file.salvage import salvage
 from holdfast.store.backends.file.segments import listed
-from holdfast.store.backends.file.streams import Line, chunk_path, encode_line, good_lines
-from holdfast.store.backends.file.verify import stream_faults
+from holdfast.store.backends.file.streams import check_newest
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
 __all__ = ("repair",)
@@ -45,9 +44,11 @@ def repair(
     """
     disk = disk or Disk()
     layout = Layout.of(disk.absolute(base_dir), namespace)
-    if not disk.is_folder(layout.own):
-        raise StoreMissing(f"there is no store at {layout.root}; nothing was created", path=layout.root)
     with explained(layout.root):
+        if not disk.is_folder(layout.own) and not has_history(disk, layout):
+            raise StoreMissing(f"there is no store at {layout.root}; nothing was created", path=layout.root)
+        for own in (Layout.of(disk.absolute(base_dir), "default").own, layout.own):
+            disk.make_folder(own)  # raises where that is a link
         lock = acquire(disk, layout.lock, clock or SystemClock())
         try:
             return _Repair(disk, layout, ids).run(namespace)
@@ -69,26 +70,31 @@ class _Repair:
             self._disk.make_folder(folder)
         sweep(self._disk, self._layout)
         manifest = self._manifest(namespace)
+        self._done += mend_streams(self._disk, self._layout, self._ids, manifest)
+        if self._done:  # only now: a manifest made anew says nothing of a file that is to be mended
+            tidy_streams(self._disk, self._layout, manifest)
         replayed = self._replay(manifest)
         loaded = load(self._disk, self._layout, manifest, replayed)
         self._settle_entities(loaded)
-        self._settle_streams(loaded)
         if self._done:
+            if replayed.torn is not None:
+                self._keep_torn(replayed.torn)
             self._write(loaded)
         return self._done
 
     def _manifest(self, namespace: str) -> Manifest:
+        reason = "is missing"
         try:
             manifest = read_manifest(self._disk, self._layout)
-            reason = "is missing"
+            if manifest is not None:
+                check_newest(self._disk, self._layout, manifest)
+                return manifest
         except Corrupt as error:
-            manifest, reason = None, error.reason
-            self._quarantine(Finding("damaged", self._layout.manifest, reason))
-        if manifest is None:
-            manifest = rebuilt(self._disk, self._layout, namespace)
-            message = f"{reason}; made anew from the files that are whole"
-            self._done.append(Finding("restored", self._layout.manifest, message))
-        return manifest
+            reason = error.reason
+            self._keep(Finding("damaged", self._layout.manifest, reason))
+        message = f"{reason}; made anew from the files that are whole"
+        self._done.append(Finding("restored", self._layout.manifest, message))
+        return rebuilt(self._disk, self._layout, namespace)
 
     def _replay(self, manifest: Manifest) -> Replay:
         """Read the journal; where it is damaged, keep every batch that is whole and say which are not there."""
@@ -100,10 +106,10 @@ class _Repair:
         result = Replay(last_segment=max(there, default=manifest.segment))
         commits: dict[int, Committed] = {}
         for index in there:
-            salvaged, whole = salvage(self._disk, self._layout, index)
-            commits.update((commit.number, commit) for commit in salvaged)
-            if not whole:
-                self._quarantine(Finding("damaged", self._layout.segment(index), "is damaged"))
+            salvaged = salvage(self._disk, self._layout, index)
+            commits.update((commit.number, commit) for commit in salvaged.commits)
+            if not salvaged.whole:
+                self._keep(Finding("damaged", self._layout.segment(index), "is damaged"))
         result.commits = [commits[number] for number in sorted(commits) if number > manifest.head]
         result.covered = [commits[number] for number in sorted(commits) if number <= manifest.head]
         self._done.append(Finding("lost", found.path, f"{found.reason}; {_gaps(manifest.head, commits)}"))
@@ -125,34 +131,16 @@ class _Repair:
         for finding in nameless:
             self._quarantine(finding)
 
-    def _settle_streams(self, loaded: Loaded) -> None:
-        for finding in stream_faults(self._disk, self._layout, loaded.manifest):
-            assert finding.stream is not None
-            chunks = loaded.manifest.streams[finding.stream]
-            folder = self._layout.stream(finding.stream)
-            self._disk.make_folder(folder)
-            place = next(i for i, chunk in enumerate(chunks) if chunk_path(folder, chunk) == finding.path)
-            chunks[place] = self._mend_chunk(folder, chunks[place], finding)
-            loaded.streams[finding.stream].chunks = tuple(chunks)
+    def _keep_torn(self, torn: Torn) -> None:
+        name = f"{torn.segment:016d}-{torn.offset}.torn"
+        path = keep_bytes(self._disk, self._layout, name, torn.data)
+        reason = f"{self._layout.segment(torn.segment)} ends in a batch that is not whole"
+        self._done.append(Finding("quarantined", path, f"{reason}, and was never acknowledged"))
 
-    def _mend_chunk(self, folder: str, chunk: Chunk, finding: Finding) -> Chunk:
-        """Replace a damaged file by its whole events; those that are lost are null, so that numbers stay."""
-        exists = self._disk.stamp(finding.path) is not None
-        good = good_lines(self._disk.read(finding.path)) if exists else {}
-        self._quarantine(finding)
-        numbers = range(chunk.first, chunk.first + chunk.count)
-        stream = finding.stream or ""
-        lost = Line(stream, 0, "lost", 0, Raw(b"null"))
-        lines = [good.get(number, lost) for number in numbers]
-        encoded = (
-            encode_line(stream, n, bytes(x.value), x.version) for n, x in zip(numbers, lines, strict=True)
-        )
-        data = b"".join(encoded)
-        replace(self._disk, self._ids, folder, finding.path.rpartition("/")[2], data)
-        kept = sum(n in good for n in numbers)
-        reason = f"{kept} of {chunk.count} events kept; the others are null now"
-        self._done.append(Finding("restored", finding.path, reason, stream=finding.stream))
-        return Chunk(chunk.first, chunk.count, len(data), zlib.crc32(data))
+    def _keep(self, finding: Finding) -> None:
+        """Copy to the quarantine what goes only once what replaces it is durable."""
+        path = keep(self._disk, self._layout, finding.path)
+        self._done.append(Finding("quarantined", path, f"{finding.path} {finding.reason}"))
 
     def _quarantine(self, finding: Finding) -> None:
         if self._disk.stamp(finding.path) is None:
@@ -163,6 +151,8 @@ class _Repair:
         self._done.append(Finding("quarantined", path, reason, finding.key, finding.stream))
 
     def _write(self, loaded: Loaded) -> None:
+        tidy_streams(self._disk, self._layout, loaded.manifest)
+        self._disk.flush_folder(self._layout.quarantine)
         checkpointer = Checkpointer(self._disk, self._layout, self._ids, loaded.places, loaded.manifest)
         checkpointer.write_files(loaded.touched)
         following = max(loaded.replay.last_segment + 1, loaded.manifest.segment)

@@ -8,19 +8,19 @@ of a later commit. Then it is corruption, and nothing is touched.
 from collections.abc import Sequence
 from itertools import pairwise
 
-import msgspec
 from msgspec import Struct
 
 from holdfast.errors import FromTheFuture
 from holdfast.store.backends.file import frames
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.entries import Committed, Opened, decode_entries
+from holdfast.store.backends.file.faults import UNDECODABLE
 from holdfast.store.backends.file.findings import corrupt_store
 from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.store.backends.file.manifest import Manifest
-from holdfast.store.backends.file.segments import MAGIC, listed
+from holdfast.store.backends.file.segments import MAGIC, SUCCESSOR, has_successor, listed
 
-__all__ = ("Replay", "Segment", "Torn", "read_on", "read_segment", "replay", "salvage")
+__all__ = ("Replay", "Segment", "Torn", "entries_of", "read_on", "read_segment", "replay")
 
 
 class Torn(Struct, frozen=True):
@@ -35,7 +35,7 @@ class Segment:
     """A segment as it was read: how it opened, its commits, its chain, where and how it ends.
 
     `last` is its last whole frame. `rest` is what follows that, and `proof` says that a whole frame follows
-    what is not whole.
+    what is not whole. `has_successor` says that the next segment was durable.
     """
 
     def __init__(self, index: int, opened: Opened, first: frames.Frame) -> None:
@@ -46,6 +46,7 @@ class Segment:
         self.last = first
         self.rest = b""
         self.proof = False
+        self.has_successor = False
 
 
 class Replay(Struct):
@@ -100,6 +101,8 @@ def _that_count(layout: Layout, manifest: Manifest, segments: Sequence[Segment])
     for before, after in pairwise(kept):
         if after.index != before.index + 1:
             raise corrupt_store(layout.segment(before.index + 1), "is missing")
+    if kept and kept[-1].has_successor:
+        raise corrupt_store(layout.segment(kept[-1].index + 1), "is missing: the one before it goes on in it")
     return kept
 
 
@@ -133,46 +136,32 @@ def read_segment(disk: Disk, layout: Layout, index: int) -> Segment:
     path = layout.segment(index)
     data = disk.read(path)
     first = frames.parse(data, len(MAGIC)) if data.startswith(MAGIC) else None
-    entries = _entries(path, first) if first is not None else []
+    entries = entries_of(path, first) if first is not None else []
     if first is None or len(entries) != 1 or not isinstance(entries[0], Opened):
         raise corrupt_store(path, "does not begin as a journal segment")
     opened = entries[0]
     if opened.format > FORMAT:
         message = f"{path} has format {opened.format}; this Holdfast reads up to {FORMAT}: upgrade it"
         raise FromTheFuture(message, path=path, found=opened.format, known=FORMAT)
+    if len(data) < opened.size:
+        raise corrupt_store(path, f"has {len(data)} bytes, and was made with {opened.size}: it lost its end")
     segment = Segment(index, opened, first)
     read_on(path, segment, data)
     return segment
-
-
-def salvage(disk: Disk, layout: Layout, index: int) -> tuple[list[Committed], bool]:
-    """Return every commit of a segment that is whole, and whether there was anything else in it."""
-    data = disk.read(layout.segment(index))
-    commits: list[Committed] = []
-    whole = data.startswith(MAGIC)
-    frame = frames.parse(data, len(MAGIC))
-    salt = data[len(MAGIC) : len(MAGIC) + frames.SALT_BYTES] if frame is None else frame.salt
-    end = len(MAGIC) if frame is None else frame.end
-    while frame is not None or (frame := frames.find(data, salt, end, 0)) is not None:
-        entries = _entries(layout.segment(index), frame)
-        commits += [entry for entry in entries if isinstance(entry, Committed)]
-        end = frame.end
-        frame = frames.parse(data, end)
-        whole = whole and (frame is not None or not data[end:].strip(b"\0"))
-    return commits, whole and bool(end > len(MAGIC))
 
 
 def read_on(path: str, segment: Segment, data: bytes) -> list[Committed]:
     """Take up the frames of `data` (the whole segment) behind those that `segment` has; return what is new."""
     known = len(segment.commits)
     while (frame := _next(segment, data)) is not None:
-        for entry in _entries(path, frame):
+        for entry in entries_of(path, frame):
             if isinstance(entry, Opened):
                 raise corrupt_store(path, f"begins twice, at byte {segment.last.end}")
             segment.commits.append(entry)
         segment.last = frame
     last = segment.last
-    segment.rest = data[last.end :].rstrip(b"\0")
+    segment.rest = data[last.end : len(data) - len(SUCCESSOR)].rstrip(b"\0")
+    segment.has_successor = has_successor(data, len(data))
     segment.proof = (
         bool(segment.rest) and frames.find(data, last.salt, last.end, last.sequence + 1) is not None
     )
@@ -187,8 +176,9 @@ def _next(segment: Segment, data: bytes) -> frames.Frame | None:
     return frame if frame.sequence == last.sequence + 1 else None
 
 
-def _entries(path: str, frame: frames.Frame) -> list[Opened | Committed]:
+def entries_of(path: str, frame: frames.Frame) -> list[Opened | Committed]:
+    """Return what a whole frame of the segment at `path` says; raises Corrupt where that is nothing known."""
     try:
         return list(decode_entries(frame.payload))
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise corrupt_store(path, f"has a batch that is none, before byte {frame.end} ({error})") from error

@@ -1,7 +1,8 @@
 """Journal segments: files whose room is there before it is needed, written once and never reused.
 
 A segment is preallocated and zero-filled, so that a flush inside it moves no metadata and cannot run out of
-room. Spares are kept ready: what remains for outcomes and exits when the disk is full.
+room. Spares are kept ready: what remains for outcomes and exits when the disk is full. Its last bytes are kept
+for a mark that it has a successor, so that the loss of the newest segment is noticed.
 """
 
 import threading
@@ -12,18 +13,40 @@ from holdfast.store.backends.file.faults import NO_ROOM, explain
 from holdfast.store.backends.file.layout import Layout
 from holdfast.system import Ids
 
-__all__ = ("DEFAULT_SEGMENT_BYTES", "MAGIC", "Spare", "listed")
+__all__ = (
+    "DEFAULT_SEGMENT_BYTES",
+    "MAGIC",
+    "SUCCESSOR",
+    "Spare",
+    "has_successor",
+    "listed",
+    "mark_successor",
+)
 
 DEFAULT_SEGMENT_BYTES: Final = 4 << 20
 SPARES: Final = 2
 MAGIC: Final = b"holdfast journal"
+SUCCESSOR: Final = b"goes on in next:"
 _ZEROS: Final = bytes(1 << 20)
 
 
 def listed(disk: Disk, layout: Layout) -> list[int]:
     """Return the indices of the segments that are there, in order."""
+    if not disk.is_folder(layout.journal):
+        return []
     names = [name for name, is_folder in disk.folder(layout.journal) if not is_folder]
-    return sorted(int(name[:-4]) for name in names if name.endswith(".log") and name[:-4].isdigit())
+    return sorted(int(name[:-4]) for name in names if name.endswith(".log") and name[:-4].isdecimal())
+
+
+def mark_successor(disk: Disk, fd: int) -> None:
+    """Note durably in a segment that the next one is durable, before any commit in that one can be."""
+    disk.write(fd, SUCCESSOR, disk.size(fd) - len(SUCCESSOR))
+    disk.flush(fd)
+
+
+def has_successor(data: bytes, size: int) -> bool:
+    """Whether a segment made with `size` bytes has the mark; a damaged mark is one, too."""
+    return bool(data[size - len(SUCCESSOR) : size].strip(b"\0"))
 
 
 class Spare:

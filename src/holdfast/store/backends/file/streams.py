@@ -6,7 +6,7 @@ off, and is overwritten.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -16,10 +16,24 @@ from msgspec import Raw, Struct
 from holdfast import points
 from holdfast.errors import Corrupt
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.manifest import Chunk
+from holdfast.store.backends.file.faults import UNDECODABLE
+from holdfast.store.backends.file.findings import corrupt_store
+from holdfast.store.backends.file.layout import Layout
+from holdfast.store.backends.file.manifest import Chunk, Manifest
+from holdfast.store.backends.file.segments import listed
 from holdfast.store.base import Version
 
-__all__ = ("CHUNK_BYTES", "Stream", "Tail", "append", "chunk_path", "encode_line", "good_lines", "read_chunk")
+__all__ = (
+    "CHUNK_BYTES",
+    "Stream",
+    "Tail",
+    "append",
+    "check_newest",
+    "chunk_path",
+    "encode_line",
+    "good_lines",
+    "read_chunk",
+)
 
 CHUNK_BYTES: Final = 1 << 20
 
@@ -95,7 +109,7 @@ def good_lines(data: bytes) -> dict[int, Line]:
     """Return the events of `data` that are whole, by number, whatever is between them."""
     found: dict[int, Line] = {}
     for piece in data.split(b"\n"):
-        with suppress(msgspec.DecodeError):  # a damaged line: what it said is not known
+        with suppress(*UNDECODABLE):  # a damaged line: what it said is not known
             line = _decoder.decode(piece)
             if line.checksum == _checksum(line.stream, line.number, bytes(line.value), line.version):
                 found[line.number] = line
@@ -150,3 +164,29 @@ def read_chunk(disk: Disk, folder: str, chunk: Chunk, stream: str) -> list[Line]
         reason = "is cut short" if len(data) < chunk.length else "has another content than its checksum says"
     message = f"stream {stream!r} cannot be trusted: {path} {reason}; run `holdfast store repair`"
     raise Corrupt(message, key=None, stream=stream, reason=reason, path=path)
+
+
+def check_newest(disk: Disk, layout: Layout, manifest: Manifest) -> None:
+    """Raise Corrupt if a stream has more than a manifest says that was the last word: then it is an older one."""
+    if not manifest.clean or any(index >= manifest.segment for index in listed(disk, layout)):
+        return  # what is more may have been left by a checkpoint that a crash cut off
+    known = {
+        chunk_path(layout.stream(stream), chunk): chunk.length
+        for stream, chunks in manifest.streams.items()
+        for chunk in chunks
+    }
+    for path, size in _sizes(disk, layout):
+        if size > known.get(path, 0):
+            raise corrupt_store(layout.manifest, f"is an older one: {path} has more than it says")
+
+
+def _sizes(disk: Disk, layout: Layout) -> Iterator[tuple[str, int]]:
+    if not disk.is_folder(layout.streams):
+        return
+    for folder, is_folder in disk.folder(layout.streams):
+        if is_folder:
+            for name, _ in disk.folder(f"{layout.streams}/{folder}"):
+                path = f"{layout.streams}/{folder}/{name}"
+                stamp = disk.stamp(path)
+                if name.endswith(".jsonl") and stamp is not None:
+                    yield path, stamp[2]
