@@ -7,8 +7,10 @@ it, so that it is never ahead of the disk.
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Final
 
-from holdfast.errors import Corrupt, NotOpen, StoreMissing, Unsupported
+from holdfast.errors import Corrupt, NotOpen, StoreError, StoreMissing, Unavailable, Unsupported
 from holdfast.store.backends.file.applying import apply
 from holdfast.store.backends.file.disk import Disk, Stamp
 from holdfast.store.backends.file.entries import Committed
@@ -16,7 +18,7 @@ from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.findings import Finding, corrupt_store
 from holdfast.store.backends.file.frames import HEADER_BYTES
 from holdfast.store.backends.file.layout import Layout
-from holdfast.store.backends.file.manifest import MISSING, has_history, read_manifest
+from holdfast.store.backends.file.manifest import MISSING, Manifest, has_history, read_manifest
 from holdfast.store.backends.file.recovery import Loaded, load
 from holdfast.store.backends.file.replay import Segment, read_on, read_segment, replay
 from holdfast.store.backends.file.streams import Stream
@@ -24,9 +26,10 @@ from holdfast.store.backends.file.view import FileView
 from holdfast.store.base import Change, CommitId, Durability, Key
 from holdfast.store.state import Stored, Table
 
-__all__ = ("FileReader", "Follower", "load_stable")
+__all__ = ("FileReader", "Follower")
 
-_ATTEMPTS = 20
+_ATTEMPTS: Final = 20
+_TRUSTED: Final = 3  # how often the same is read before it is believed: a segment may be new
 
 
 def load_stable(disk: Disk, layout: Layout) -> tuple[Loaded, Stamp]:
@@ -38,22 +41,32 @@ def load_stable(disk: Disk, layout: Layout) -> tuple[Loaded, Stamp]:
     for attempt in range(_ATTEMPTS):
         stamp = disk.stamp(layout.manifest)
         manifest = read_manifest(disk, layout)
-        if (stamp is None or manifest is None) and has_history(disk, layout):
-            raise corrupt_store(layout.manifest, MISSING)
         if stamp is None or manifest is None:
-            message = f"there is no store at {layout.root}; nothing was created"
-            raise StoreMissing(message, path=layout.root)
+            raise _no_manifest(disk, layout)
         try:
             loaded = load(disk, layout, manifest, replay(disk, layout, manifest))
         except (Corrupt, FileNotFoundError):
-            if attempt + 1 == _ATTEMPTS:
+            if attempt >= _TRUSTED and disk.stamp(layout.manifest) == stamp:
                 raise
         else:
             if disk.stamp(layout.manifest) == stamp:
                 return loaded, stamp
-    raise Corrupt(
-        f"{layout.root} changes faster than it can be read", key=None, reason="changes", path=layout.root
-    )
+    raise _too_fast(layout)
+
+
+def _no_manifest(disk: Disk, layout: Layout) -> StoreError:
+    if has_history(disk, layout):
+        return corrupt_store(layout.manifest, MISSING)
+    return StoreMissing(f"there is no store at {layout.root}; nothing was created", path=layout.root)
+
+
+def _too_fast(layout: Layout) -> Unavailable:
+    message = f"{layout.root} changes faster than it can be read; try again"
+    return Unavailable(message, path=layout.root, unknown=False)
+
+
+class _Dropped(Exception):
+    """A checkpoint dropped what was about to be read: what was in it is in the files now."""
 
 
 class Follower:
@@ -63,47 +76,64 @@ class Follower:
         self._disk = disk
         self._layout = layout
         self._stamp: Stamp | None = None
-        self._segment: Segment | None = None
+        self._findings: list[Finding] = []
+        self.manifest = Manifest("")
+        self.segment: Segment | None = None
         self.table = Table()
         self.streams: dict[str, Stream] = {}
         self.broken: dict[Key, Finding] = {}
-        self.findings: tuple[Finding, ...] = ()
         self.head = 0
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is not as it should be, as of the last refresh."""
+        return tuple(self._findings)
+
     def refresh(self) -> None:
-        """Take up what has become durable since the last time."""
+        """Take up what has become durable since the last time; raises Unavailable where that never ends."""
         with explained(self._layout.root):
-            if self._stamp is None or self._disk.stamp(self._layout.manifest) != self._stamp:
-                self._load()
-            self._follow()
+            for _ in range(_ATTEMPTS):
+                with suppress(_Dropped):
+                    if not self._is_current():
+                        self._load()
+                    self._follow()
+                    if not self._findings or self._is_current():
+                        return
+                self._stamp = None
+        raise _too_fast(self._layout)
+
+    def _is_current(self) -> bool:
+        return self._stamp is not None and self._disk.stamp(self._layout.manifest) == self._stamp
 
     def _load(self) -> None:
         loaded, self._stamp = load_stable(self._disk, self._layout)
-        self._segment = loaded.replay.open_segment
+        self.manifest, self.segment = loaded.manifest, loaded.replay.open_segment
         self.table, self.streams, self.head = loaded.table, loaded.streams, loaded.head
-        self.broken, self.findings = loaded.broken, tuple(loaded.findings)
-        if self._segment is not None and loaded.replay.commits:
-            self._flush(self._segment)
+        self.broken, self._findings = loaded.broken, loaded.findings
+        if self.segment is not None and loaded.replay.commits:
+            self._flush(self.segment)
 
     def _follow(self) -> None:
-        while self._segment is not None:
-            self._follow_one(self._segment)
-            path = self._layout.segment(self._segment.index + 1)
-            if self._disk.stamp(path) is None:
+        while self.segment is not None:
+            self._follow_one(self.segment)
+            if self._disk.stamp(self._layout.segment(self.segment.index + 1)) is None:
                 return
-            self._segment = read_segment(self._disk, self._layout, self._segment.index + 1)
-            self._flush(self._segment)
-            self._take(self._segment.commits)
+            self.segment = self._read(self.segment.index + 1)
+            self._flush(self.segment)
+            self._take(self.segment.commits)
+
+    def _read(self, index: int) -> Segment:
+        try:
+            return read_segment(self._disk, self._layout, index)
+        except FileNotFoundError as error:
+            raise _Dropped from error
 
     def _follow_one(self, segment: Segment) -> None:
-        path = self._layout.segment(segment.index)
-        try:
-            fd = self._disk.open(path)
-        except FileNotFoundError:  # dropped by a checkpoint after all of it was read here
-            return
+        fd = self._open(segment)
         try:
             if self._disk.read_at(fd, HEADER_BYTES, segment.last.end).strip(b"\0"):
-                commits = read_on(path, segment, self._disk.read(path))
+                data = self._disk.read_at(fd, self._disk.size(fd), 0)
+                commits = read_on(self._layout.segment(segment.index), segment, data)
                 if commits:
                     self._disk.flush(fd)  # before it is shown: the writer's own flush may still be under way
                     self._take(commits)
@@ -111,21 +141,31 @@ class Follower:
             self._disk.close(fd)
 
     def _flush(self, segment: Segment) -> None:
-        fd = self._disk.open(self._layout.segment(segment.index))
+        fd = self._open(segment)
         try:
             self._disk.flush(fd)
         finally:
             self._disk.close(fd)
 
+    def _open(self, segment: Segment) -> int:
+        try:
+            return self._disk.open(self._layout.segment(segment.index))
+        except FileNotFoundError as error:
+            raise _Dropped from error
+
     def _take(self, commits: Sequence[Committed]) -> None:
         changed: dict[Key, Stored | None] = {}
         for commit in commits:
+            if commit.number > self.head + 1:
+                raise _Dropped
             if commit.number == self.head + 1:
                 apply(commit, self.streams, changed)
                 self.head = commit.number
         self.table.update(changed)
-        for key in changed:  # its file was newer than the manifest, and this is why
-            self.broken.pop(key, None)
+        for key in (
+            changed.keys() & self.broken.keys()
+        ):  # its file was newer than the journal, and this is why
+            self._findings.remove(self.broken.pop(key))
 
 
 class FileReader(FileView):
@@ -144,8 +184,11 @@ class FileReader(FileView):
 
     async def open(self) -> None:
         """Read the namespace; raises StoreMissing, and creates nothing, where there is none."""
-        if self._follower is not None:
-            return
+        async with self._refreshing:
+            if self._follower is None:
+                await self._open()
+
+    async def _open(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="holdfast-reader")
         self._layout = Layout.of(self._disk.absolute(self.base_dir), self.namespace)
         follower = Follower(self._disk, self._layout)
@@ -170,11 +213,11 @@ class FileReader(FileView):
         raise Unsupported(f"{self.url!r} is open for reading only; open it without mode=ro", url=self.url)
 
     async def _seen(self) -> Follower:
-        if self._follower is None:
-            message = "the store is not open: use `async with store`, or `await store.open()`"
-            raise NotOpen(message, url=self.url)
         async with self._refreshing:
             follower = self._follower
+            if follower is None:
+                message = "the store is not open: use `async with store`, or `await store.open()`"
+                raise NotOpen(message, url=self.url)
             await self._in_thread(follower.refresh)
             self.head, self.findings = follower.head, follower.findings
         return follower

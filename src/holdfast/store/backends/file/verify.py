@@ -6,8 +6,8 @@ from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.findings import Finding
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.manifest import Manifest
-from holdfast.store.backends.file.reader import load_stable
-from holdfast.store.backends.file.replay import Replay
+from holdfast.store.backends.file.reader import Follower
+from holdfast.store.backends.file.replay import Segment
 from holdfast.store.backends.file.streams import read_chunk
 
 __all__ = ("stream_faults", "verify")
@@ -20,16 +20,13 @@ def verify(base_dir: str, *, namespace: str = "default", disk: Disk | None = Non
     """
     disk = disk or Disk()
     layout = Layout.of(disk.absolute(base_dir), namespace)
+    seen = Follower(disk, layout)
+    try:
+        seen.refresh()
+    except Corrupt as error:
+        return [Finding("damaged", error.path, error.reason)]
     with explained(layout.root):
-        try:
-            loaded, _ = load_stable(disk, layout)
-        except Corrupt as error:
-            return [Finding("damaged", error.path, error.reason)]
-        return [
-            *loaded.findings,
-            *_torn(layout, loaded.replay),
-            *stream_faults(disk, layout, loaded.manifest),
-        ]
+        return [*seen.findings, *_torn(layout, seen.segment), *stream_faults(disk, layout, seen.manifest)]
 
 
 def stream_faults(disk: Disk, layout: Layout, manifest: Manifest) -> list[Finding]:
@@ -44,8 +41,8 @@ def stream_faults(disk: Disk, layout: Layout, manifest: Manifest) -> list[Findin
     return found
 
 
-def _torn(layout: Layout, replay: Replay) -> list[Finding]:
-    if replay.torn is None:
+def _torn(layout: Layout, last: Segment | None) -> list[Finding]:
+    if last is None or not last.rest:
         return []
-    reason = f"ends at byte {replay.torn.offset} in a batch that is not whole, and was never acknowledged"
-    return [Finding("torn", layout.segment(replay.torn.segment), reason)]
+    reason = f"ends at byte {last.last.end} in a batch that is not whole, and was never acknowledged"
+    return [Finding("torn", layout.segment(last.index), reason)]

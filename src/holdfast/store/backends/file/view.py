@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from typing import Protocol, TypeVar, TypeVarTuple
 
+from holdfast.errors import NotOpen
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.findings import Finding, broken
@@ -68,6 +69,7 @@ class FileView(Store):
     async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
         """Yield the durable events of a stream, oldest first; raises Corrupt where a byte is not as it was."""
         check_stream(stream)
+        after = max(after, 0)
         found = (await self._seen()).streams.get(stream, Stream())
         chunks, tail, covered = found.chunks, list(found.tail), found.covered
         last = found.count if limit is None else min(found.count, after + max(limit, 0))
@@ -98,7 +100,12 @@ class FileView(Store):
             return read_chunk(self._disk, self._layout.stream(stream), chunk, stream)
 
     async def _in_thread(self, work: Callable[[*A], T], *args: *A) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *args)
+        loop = asyncio.get_running_loop()
+        try:
+            result = loop.run_in_executor(self._executor, work, *args)
+        except RuntimeError as error:  # the executor was shut down
+            raise NotOpen("the store was closed meanwhile", url=self.url) from error
+        return await result
 
 
 def _first_broken(seen: Seen, entity_name: str, after: str | None) -> Key | None:
