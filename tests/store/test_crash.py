@@ -254,6 +254,18 @@ def segment_named_without_folder_flush() -> AbstractContextManager[None]:
     return changed(journal.Journal, "_begin", begin)
 
 
+def successor_marked_before_it_is_named() -> AbstractContextManager[None]:
+    """The old segment says that it goes on in a segment that a power cut may still take away."""
+    real = journal.Journal._begin
+
+    def begin(self: journal.Journal, *args: Any) -> None:
+        if self._fd >= 0:
+            segments.mark_successor(self._disk, self._fd)
+        real(self, *args)
+
+    return changed(journal.Journal, "_begin", begin)
+
+
 def trusts_what_it_reads_back() -> AbstractContextManager[None]:
     """Open answers without having written anew what no checkpoint covers."""
     real = journal.Journal._begin
@@ -277,11 +289,21 @@ def test_control_disk_that_lies(disk: type[SimulatedDisk]) -> None:
         drop_before_manifest,
         no_flush_of_files,
         segment_named_without_folder_flush,
+        successor_marked_before_it_is_named,
         trusts_what_it_reads_back,
         lambda: no_flush_of(checkpoint, "write_manifest"),
         lambda: no_flush_of(opening, "write_manifest"),
     ],
-    ids=["ack-before-write", "drop-first", "files", "segment-name", "trust", "manifest", "first-manifest"],
+    ids=[
+        "ack-before-write",
+        "drop-first",
+        "files",
+        "segment-name",
+        "successor",
+        "trust",
+        "manifest",
+        "first-manifest",
+    ],
 )
 def test_control_mutant(mutant: Callable[[], AbstractContextManager[None]]) -> None:
     with mutant():

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from holdfast.errors import Corrupt, HoldfastError, StoreFull, StoreMissing
 from holdfast.store import Append, Key, Put, Store
-from holdfast.store.backends.file import frames
+from holdfast.store.backends.file import frames, journal
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.findings import Finding
 from holdfast.store.backends.file.repair import repair
@@ -38,7 +39,8 @@ def killed(folder: Path, fill: Callable[[Store], Any], **options: Any) -> Path:
     async def run() -> None:
         async with lazy(folder / "open", **options) as store:
             await fill(store)
-            shutil.copytree(folder / "open", folder / "killed")
+            unused = shutil.ignore_patterns("*.tmp", "*.spare")  # these come and go by themselves
+            shutil.copytree(folder / "open", folder / "killed", ignore=unused)
 
     asyncio.run(run())
     return folder / "killed"
@@ -282,6 +284,21 @@ def test_the_newest_segment_deleted(tmp_path: Path) -> None:
     repair(str(folder))
     left = len(read(folder)[1])
     assert 0 < left < 10
+
+
+def test_a_segment_that_does_not_say_its_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Segments of before this was noted are read as they were: damage in them is still found."""
+    sizeless = SimpleNamespace(replace=lambda opened, size: opened)
+    monkeypatch.setattr(journal, "structs", sizeless)
+    folder = killed(tmp_path, ten)
+    monkeypatch.undo()
+    shutil.copytree(folder, tmp_path / "copy")
+    assert len(read(tmp_path / "copy")[0]) == 10
+    change(segments(folder)[0], b'"5"', b'"?"')
+    with pytest.raises(Corrupt, match="damaged at byte"):
+        read(folder)
+    repair(str(folder))
+    assert len(read(folder)[0]) == 9
 
 
 def test_an_older_manifest_of_a_closed_store(tmp_path: Path) -> None:

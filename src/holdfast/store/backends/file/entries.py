@@ -17,7 +17,8 @@ class Opened(Struct, frozen=True, array_like=True, tag="open"):
 
     A `base` segment was written by an open: it holds every commit from `first` on, also those of the
     segments before it, which it supersedes. Any other segment goes on where the one before it ended.
-    `size` is how many bytes the file was made with: a shorter one lost its end.
+    `size` is how many bytes the file was made with: a shorter one lost its end. Segments made before this was
+    noted have none.
     """
 
     format: int

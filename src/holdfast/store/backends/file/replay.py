@@ -18,7 +18,7 @@ from holdfast.store.backends.file.faults import UNDECODABLE
 from holdfast.store.backends.file.findings import corrupt_store
 from holdfast.store.backends.file.layout import FORMAT, Layout
 from holdfast.store.backends.file.manifest import Manifest
-from holdfast.store.backends.file.segments import MAGIC, SUCCESSOR, has_successor, listed
+from holdfast.store.backends.file.segments import MAGIC, has_successor, listed, room_end
 
 __all__ = ("Replay", "Segment", "Torn", "entries_of", "read_on", "read_segment", "replay")
 
@@ -160,8 +160,8 @@ def read_on(path: str, segment: Segment, data: bytes) -> list[Committed]:
             segment.commits.append(entry)
         segment.last = frame
     last = segment.last
-    segment.rest = data[last.end : len(data) - len(SUCCESSOR)].rstrip(b"\0")
-    segment.has_successor = has_successor(data, len(data))
+    segment.rest = data[last.end : room_end(segment.opened.size)].rstrip(b"\0")
+    segment.has_successor = has_successor(data, segment.opened.size)
     segment.proof = (
         bool(segment.rest) and frames.find(data, last.salt, last.end, last.sequence + 1) is not None
     )

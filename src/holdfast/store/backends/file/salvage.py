@@ -8,7 +8,7 @@ from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.entries import Committed, Opened
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.replay import entries_of
-from holdfast.store.backends.file.segments import MAGIC, SUCCESSOR
+from holdfast.store.backends.file.segments import MAGIC, room_end
 
 __all__ = ("Salvaged", "salvage")
 
@@ -32,8 +32,8 @@ def salvage(disk: Disk, layout: Layout, index: int) -> Salvaged:
         result.whole = result.whole and frame.end - len(frame.payload) - frames.HEADER_BYTES == end
         _take(result, path, frame)
         end = frame.end
-    rest = data[end : max(end, len(data) - len(SUCCESSOR))]
     size = 0 if result.opened is None else result.opened.size
+    rest = data[end : room_end(size)]
     result.whole = result.whole and result.opened is not None and len(data) >= size and not rest.strip(b"\0")
     return result
 

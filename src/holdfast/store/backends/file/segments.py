@@ -21,6 +21,7 @@ __all__ = (
     "has_successor",
     "listed",
     "mark_successor",
+    "room_end",
 )
 
 DEFAULT_SEGMENT_BYTES: Final = 4 << 20
@@ -44,9 +45,14 @@ def mark_successor(disk: Disk, fd: int) -> None:
     disk.flush(fd)
 
 
+def room_end(size: int) -> int | None:
+    """Return where the room for batches ends in a segment made with `size` bytes; None: where the file does."""
+    return size - len(SUCCESSOR) if size else None
+
+
 def has_successor(data: bytes, size: int) -> bool:
     """Whether a segment made with `size` bytes has the mark; a damaged mark is one, too."""
-    return bool(data[size - len(SUCCESSOR) : size].strip(b"\0"))
+    return bool(data[max(0, size - len(SUCCESSOR)) : size].strip(b"\0"))
 
 
 class Spare:
