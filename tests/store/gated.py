@@ -1,4 +1,4 @@
-"""The real disk, one call of which can be held: what runs on a thread is then under way for as long as a test likes."""
+"""The real disk, calls of which can be held: what runs on a thread is then under way for as long as a test likes."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from holdfast.store.backends.file.disk import Disk
 
 
 class GatedDisk(Disk):
-    """Holds the next `call` on a path that has `part` in it, from `hold(call, part)` until `let_go()`."""
+    """Holds every `call` on a path that has `part` in it, from `hold(call, part)` until `let_go()`."""
 
     def __init__(self) -> None:
         self._held: tuple[str, str] | None = None
@@ -56,7 +56,6 @@ class GatedDisk(Disk):
 
     def _pass(self, call: str, path: str) -> None:
         if self._held is not None and self._held[0] == call and self._held[1] in path:
-            self._held = None
             self._reached.set()
             assert self._go_on.wait(30)
 

@@ -45,6 +45,7 @@ async def damaged() -> SimulatedDisk:
     await store.close()
     fd = killed.open(f"{BASE_DIR}/signal.one/BTCUSDT.json", write=True)
     killed.write(fd, b"#", 30)
+    killed.flush(fd)
     killed.close(fd)
     return killed
 
@@ -253,6 +254,28 @@ def test_another_loop_is_told_so_and_can_open_it_anew(tmp_path: Path) -> None:
     asyncio.run(begin())
     asyncio.run(store.close())
     assert descriptors() == before
+
+
+def test_a_loop_that_ends_in_a_commit(tmp_path: Path) -> None:
+    disk = GatedDisk()
+    store = FileStore(str(tmp_path), disk=disk, **idle())
+
+    async def begin() -> None:
+        await store.open()
+        await store.checkpoint()
+        disk.hold("write", "/journal/")
+        task = asyncio.create_task(store.commit([Put(KEY, 1)]))
+        await disk.reached()
+        task.cancel()
+
+    async def end() -> None:
+        await store.close()
+        async with store:
+            assert await value(store) == 1
+
+    asyncio.run(begin())
+    disk.let_go()
+    asyncio.run(end())
 
 
 async def test_a_store_in_use_elsewhere_is_not_closed_from_here(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+from typing import TypeVarTuple
 
 from holdfast import points
 from holdfast.errors import StoreFull
@@ -14,6 +15,8 @@ from holdfast.store.backends.file.journal import FRAME_BYTES, Journal
 from holdfast.store.backends.file.staging import Pending
 
 __all__ = ("Writer",)
+
+A = TypeVarTuple("A")
 
 Settled = Callable[[Sequence[Pending], int], None]
 Failed = Callable[[Sequence[Pending], Exception], None]
@@ -87,12 +90,19 @@ class Writer:
         try:
             segment = self._journal.append([pending.line for pending in batch], batch[0].commit.number)
         except StoreFull as error:
-            self._loop.call_soon_threadsafe(self._refused, batch, error)
-            self._resume.wait()
+            told = self._tell(self._refused, batch, error)
+            if told:
+                self._resume.wait()
+            return told
         except Exception as error:  # reported to everyone who waits, and the store has failed
-            self._loop.call_soon_threadsafe(self._failed, batch, error)
+            self._tell(self._failed, batch, error)
             return False
-        else:
-            points.reached("journal.acknowledged")
-            self._loop.call_soon_threadsafe(self._settled, batch, segment)
+        points.reached("journal.acknowledged")
+        return self._tell(self._settled, batch, segment)
+
+    def _tell(self, what: Callable[[*A], None], *args: *A) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(what, *args)
+        except RuntimeError:  # the loop was closed: nobody waits any more, and nobody would hear of a failure
+            return False
         return True
