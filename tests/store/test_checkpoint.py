@@ -66,7 +66,9 @@ async def test_checkpoint_cancelled_before_it_ran_loses_nothing(tmp_path: Path) 
         first = asyncio.create_task(events(store))
         await disk.reached()
         task = asyncio.create_task(store.checkpoint())
-        others = [asyncio.create_task(events(store)) for _ in range(3)]  # so that each thread for readers is busy
+        others = [
+            asyncio.create_task(events(store)) for _ in range(3)
+        ]  # so that each thread for readers is busy
         await asyncio.sleep(0.05)
         task.cancel()
         await asyncio.wait({task}, timeout=10)
