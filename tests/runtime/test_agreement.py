@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from holdfast.runtime.live.run import LiveRun
-from holdfast.store import Delete, Key, Put
+from holdfast.store import Append, Delete, Key, Put
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.trading.events import Happening, Opened, Released, SymbolHalted
 from tests.runtime.world import LONG, PATIENCE, World, desk_on, follow, kinds, scripted, series
@@ -86,3 +86,23 @@ def test_a_person_releases_the_symbol_and_it_trades_again(what: str) -> None:
 def test_state_as_it_was_left_is_no_reason_to_halt(what: str) -> None:
     _, second, third, _ = asyncio.run(after(what))
     assert "SymbolHalted" not in kinds(second) + kinds(third)
+
+
+@pytest.mark.parametrize("which", ["history", "system"])
+def test_an_event_that_a_repair_gave_up_is_no_end_of_the_run(which: str) -> None:
+    async def scenario() -> tuple[World, list[Happening], list[Happening]]:
+        world, store = World({"A": FLAT}), MemoryStore()
+        await opened(world, store)
+        [run] = await store.get(RUN)
+        assert run is not None
+        # What is left where an event was: its place, and nothing in it.
+        count = {which: run.value[which] + 1}
+        await store.commit([Append(f"{which}.s.A", None), Put(RUN, {**run.value, **count})])
+        second = await follow(run_of(world, store))
+        return world, second, await follow(run_of(world, store, release=True))
+
+    world, second, third = asyncio.run(scenario())
+    halted = any(isinstance(event, SymbolHalted) for event in second)
+    assert halted == (which == "history")
+    assert world.orders[0].side == "buy"
+    assert kinds(third)[0] == "Started"

@@ -57,6 +57,8 @@ def backtest(
     output = Output(json=json)
     files = candle_files(candles or [], symbol or [])
     wanted = symbols_of(symbol or [], files)
+    if files and exchange is not None:
+        raise InvalidOption("--candles are a market of their own, --exchange is another: choose one")
     desk = load(target)
     use_namespace(desk, namespace)
     name = use_exchange(desk, exchange)

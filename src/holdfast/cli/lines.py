@@ -85,7 +85,10 @@ def _told(event: e.Happening) -> tuple[str, str]:  # noqa: PLR0912  # one case a
         case e.Reconciled():
             return "reconciled", event.detail
         case e.DecisionSkipped():
-            return "skipped", f"{event.count} intervals passed while nobody could ask"
+            return (
+                "skipped",
+                f"{event.count} intervals passed unasked: the run was away, or came too rarely (--poll)",
+            )
         case e.StrategyFailed():
             return "failed", event.error
         case e.SymbolHalted():

@@ -8,6 +8,7 @@ from holdfast.market.csv import read_candles
 from holdfast.market.series import Series
 from holdfast.runtime.desk import Desk
 from holdfast.runtime.spec import ExchangeSpec
+from holdfast.runtime.wanted import replay
 from holdfast.store.url import parse
 
 __all__ = (
@@ -74,9 +75,7 @@ def use_exchange(desk: Desk, asked: str | None) -> str | None:
 
 def use_replay(desk: Desk, series: Mapping[str, Series]) -> str:
     """Put an exchange of recorded candles on a desk, where orders are filled on paper; return its name."""
-    from holdfast.market.replay import ReplayExchange
-
-    desk.exchanges["replay"] = ExchangeSpec(name="replay", market=ReplayExchange("replay", series))
+    desk.exchanges["replay"] = replay(series)
     return "replay"
 
 

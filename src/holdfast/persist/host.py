@@ -14,7 +14,7 @@ from holdfast.system import Clock
 
 __all__ = ("COPY", "Host", "Note")
 
-COPY: Final = "to move what is stored, run `holdfast store copy FROM TO`"
+COPY: Final = "what is stored has to be moved first (`holdfast store copy FROM TO`, which is not there yet)"
 
 
 class Note(Struct, frozen=True):

@@ -5,9 +5,11 @@ exchange use; nothing is stored. A paced live run over the same candles makes th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
+from holdfast.errors import InvalidOption
 from holdfast.market.candles import View
 from holdfast.market.protocol import Market
 from holdfast.market.series import Series
@@ -69,7 +71,7 @@ async def simulate(
     Earlier candles of the series are history that strategies can look back at. The symbols run minute by
     minute together, so that risk profiles see what they would see live.
     """
-    tape = Tape({symbol: series[symbol] for _, symbol in wanted}, start=start)
+    tape = _tape({symbol: series[symbol] for _, symbol in wanted}, start, end)
     end = min(tape.end, end) if end is not None else tape.end
     seats = []
     for spec, symbol in sorted(wanted, key=lambda one: (one[1], one[0].name)):
@@ -89,6 +91,24 @@ async def simulate(
     if progress is not None:
         progress(total, total)
     return _result(tape.start, end, total, events, seats)
+
+
+def _tape(series: Mapping[str, Series], start: int | None, end: int | None) -> Tape:
+    """Return the market from `start`, or from its own beginning where that is later; some of it must be left."""
+    whole = Tape(series)
+    first, last = start or whole.start, whole.end if end is None else end
+    if max(first, whole.start) >= min(last, whole.end):
+        raise InvalidOption(
+            f"there are no candles from {_moment(first)} to {_moment(last)}: they reach from {_moment(whole.start)} "
+            f"to {_moment(whole.end)}",
+            start=start,
+            end=end,
+        )
+    return Tape(series, start=-(-max(first, whole.start) // MINUTE) * MINUTE)
+
+
+def _moment(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(" ", "minutes")
 
 
 async def _minute(

@@ -2,16 +2,15 @@
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import InvalidOption
-from holdfast.market.csv import read_candles
 from holdfast.market.series import Series
 from holdfast.runtime.backtest import Progress, simulate
 from holdfast.runtime.result import BacktestResult
+from holdfast.runtime.wanted import Candles, pairs, series_of
 from holdfast.trading.candle import MINUTE, Candle
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ("Backtest", "Moment")
 
 Moment = int | str | datetime
-Candles = str | Path | Series | Mapping[str, str | Path | Series]
 PAGE = 1_000
 
 
@@ -51,18 +49,15 @@ class Backtest:
         candles from `start` to `end` (ms, ISO text in UTC, or datetime). Raises NotRegistered, BadCandles,
         InvalidOption.
         """
-        names = (
-            [strategy_name] if strategy_name is None or isinstance(strategy_name, str) else [*strategy_name]
-        )
-        wanted = [symbols] if isinstance(symbols, str) else [*symbols]
-        specs = [self._desk.strategy_named(name) for name in names]
+        wanted = pairs(self._desk, symbols, strategy_name)
+        names = list(dict.fromkeys(symbol for _, symbol in wanted))
         first, last = (None if moment is None else milliseconds(moment) for moment in (start, end))
         if candles is None:
-            series = await self._from_exchange(wanted, exchange_name, first, last)
+            series = await self._from_exchange(names, exchange_name, first, last)
         else:
-            series = {symbol: _series(candles, symbol) for symbol in wanted}
+            series = series_of(candles, names)
         return await simulate(
-            [(spec, symbol) for symbol in wanted for spec in specs],
+            wanted,
             series,
             exchange=exchange_name or next(iter(self._desk.exchanges), "backtest"),
             namespace=self._desk.adapters.namespace,
@@ -100,14 +95,6 @@ async def _fetched(market: Any, symbol: str, since: int, end: int) -> Series:
     return Series.of(found)
 
 
-def _series(candles: Candles, symbol: str) -> Series:
-    if isinstance(candles, Mapping):
-        if symbol not in candles:
-            raise InvalidOption(f"no candles were given for {symbol}; there are: {', '.join(candles)}")
-        candles = candles[symbol]
-    return candles if isinstance(candles, Series) else read_candles(candles)
-
-
 def milliseconds(moment: Moment) -> int:
     """Return a moment as milliseconds since 1970; text is ISO, in UTC unless it says otherwise."""
     if isinstance(moment, int):
@@ -116,6 +103,10 @@ def milliseconds(moment: Moment) -> int:
         parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     except ValueError as error:
         raise InvalidOption(f"{moment!r} is no moment: write 2024-01-31 or 2024-01-31T12:00") from error
+    if not isinstance(parsed, datetime):
+        raise InvalidOption(
+            f"{moment!r} is no moment: give milliseconds, ISO text or a datetime", moment=moment
+        )
     return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
 
 

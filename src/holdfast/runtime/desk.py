@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holdfast.errors import AlreadyRegistered, InvalidOption, LeaseHeld, NotRegistered
 from holdfast.market.intervals import interval_ms
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from holdfast.runtime.live.runs import Live
 
 __all__ = ("Desk",)
+
+ADD: Final = {"strategy": "@strategy(…)", "exchange": "add_exchange(…)", "risk profile": "add_risk(…)"}
 
 F = TypeVar("F", bound=StrategyFunction)
 T = TypeVar("T")
@@ -82,7 +85,8 @@ class Desk:
         mine = set(wanted)
         for strategy, symbol in sorted(mine & self._taken):
             raise LeaseHeld(
-                f"another run of this desk trades {strategy} on {symbol}: stop or detach that one first",
+                f"another run of this desk trades {strategy} on {symbol}: stop or detach that one first (one that is "
+                "left by `break` lets go a moment later)",
                 strategy=strategy,
                 symbol=symbol,
             )
@@ -114,6 +118,12 @@ class Desk:
         AlreadyRegistered.
         """
         _check_name(name, "strategy")
+        if not isinstance(history, int) or not isinstance(timeout, int | float):
+            raise InvalidOption(f"strategy {name!r}: history is in minutes, timeout in seconds, both numbers")
+        if rules is not None and not isinstance(rules, Rules):
+            raise InvalidOption(f"strategy {name!r}: rules are a Rules(…), not {rules!r}")
+        if manage is not None and not callable(manage):
+            raise InvalidOption(f"strategy {name!r}: manage is a function of one context, not {manage!r}")
         if history < 10 or timeout <= 0:
             raise InvalidOption(f"strategy {name!r}: history is at least 10 minutes, timeout above 0 s")
         length = interval_ms(interval)
@@ -142,6 +152,11 @@ class Desk:
         Without a broker, orders are filled on paper. Raises InvalidOption, AlreadyRegistered.
         """
         _check_name(name, "exchange")
+        for what, thing, method in (("market", market, "candles"), ("broker", broker, "submit")):
+            if not callable(thing) and not hasattr(thing, method) and (thing is not None or what == "market"):
+                raise InvalidOption(
+                    f"exchange {name!r}: a {what} has `{method}`, or is a function that makes one, not {thing!r}"
+                )
         _register(self.exchanges, name, ExchangeSpec(name=name, market=market, broker=broker), "exchange")
 
     def add_risk(
@@ -154,6 +169,11 @@ class Desk:
     ) -> None:
         """Register a risk profile that strategies name; see `RiskProfile`. Raises AlreadyRegistered."""
         _check_name(name, "risk profile")
+        for what, limit in (("max_positions", max_positions), ("max_cost", max_cost)):
+            if limit is not None and (not isinstance(limit, int | float) or not limit > 0):
+                raise InvalidOption(f"risk profile {name!r}: {what} is a number above 0, not {limit!r}")
+        if not all(callable(one) and not iscoroutinefunction(one) for one in validations):
+            raise InvalidOption(f"risk profile {name!r}: validations are plain functions of one view")
         profile = RiskProfile(
             name=name, max_positions=max_positions, max_cost=max_cost, validations=tuple(validations)
         )
@@ -188,7 +208,7 @@ def _named(known: dict[str, T], name: str | None, what: str) -> T:
     if name is None and len(known) == 1:
         return next(iter(known.values()))
     if name is None or name not in known:
-        listed = ", ".join(sorted(known)) or "none"
+        listed = ", ".join(sorted(known)) or f"none; {ADD[what]} adds one"
         wanted = f"no {what} is called {name!r}" if name else f"name the {what}"
         raise NotRegistered(f"{wanted}; registered: {listed}", name=name, known=tuple(sorted(known)))
     return known[name]

@@ -4,6 +4,11 @@ They are changed by the same commits, so they do, unless somebody changed or los
 put back from a backup, or repaired away. Then "no signal" may be a forgotten position, and nobody trades on it.
 """
 
+from contextlib import suppress
+
+import msgspec
+
+from holdfast.errors import Corrupt
 from holdfast.runtime.book import Book, Draft, Run
 from holdfast.runtime.live.seat import Seat
 from holdfast.store import Store
@@ -31,7 +36,7 @@ async def compare(store: Store, seat: Seat, now: int) -> str:
     book = seat.book or Book(run=Run(cursor=now))
     known = (book.run.history, book.run.system)
     if known == (history, system):
-        doubt = _contradiction(seat, await _newest(store, seat))
+        doubt = await _last_word(store, seat)
     elif known == (0, 0):
         doubt = f"its run is gone, while its history has {history} events"
     else:
@@ -49,9 +54,19 @@ def doubtful(doubt: str) -> str:
 
 async def release(store: Store, seat: Seat, draft: Draft) -> None:
     """Take a halted seat's signal off the books, the one that only its history speaks of too."""
-    last = await _newest(store, seat)
-    signal = seat.row.id if seat.row is not None else last.signal_id if last is not None else ""
+    signal = "" if seat.row is None else seat.row.id
+    with suppress(msgspec.ValidationError, Corrupt):  # then no signal is known, and the history says so
+        last = None if signal else await _newest(store, seat)
+        signal = last.signal_id if last is not None else signal
     draft.release(draft.book.run.halted, signal, draft.book.run.cursor)
+
+
+async def _last_word(store: Store, seat: Seat) -> str:
+    """Return how the newest event and the signal disagree; one that was lost agrees with nothing."""
+    try:
+        return _contradiction(seat, await _newest(store, seat))
+    except (msgspec.ValidationError, Corrupt) as error:
+        return f"the newest event of its history cannot be read ({error})"
 
 
 def _contradiction(seat: Seat, last: Happening | None) -> str:

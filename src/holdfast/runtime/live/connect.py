@@ -53,8 +53,14 @@ async def _entered(stack: AsyncExitStack, thing: Any) -> Any:
     made: Any = thing() if owned else thing
     if inspect.isawaitable(made):
         made = await made
-    if owned and hasattr(made, "__aenter__"):
-        return await stack.enter_async_context(made)
+    if owned and hasattr(made, "close"):
+        stack.push_async_callback(_closed, made)  # also where opening fails: a client has its session then
     if hasattr(made, "open"):
         await made.open()
     return made
+
+
+async def _closed(made: Any) -> None:
+    closing = made.close()
+    if inspect.isawaitable(closing):
+        await closing

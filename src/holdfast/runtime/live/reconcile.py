@@ -92,6 +92,8 @@ async def _ids_in_streams(store: Store) -> set[str]:
     return known
 
 
-def _ids_in(document: dict[str, Any]) -> set[str]:
+def _ids_in(document: Any) -> set[str]:
+    if not isinstance(document, dict):  # an event that was lost, and repaired away
+        return set()
     named = {document.get("client_id", ""), *document.get("orders", ())}
     return named - {""}

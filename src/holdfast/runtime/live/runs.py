@@ -1,13 +1,15 @@
 """Live runs as a user starts them: iterated for their events, or in the background."""
 
+import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from holdfast.errors import InvalidOption
 from holdfast.runtime.live.handle import Handle
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.run import LiveRun, Options
 from holdfast.runtime.live.start import OrphanPolicy
+from holdfast.runtime.wanted import Candles, pairs, replay, series_of
 from holdfast.trading.events import Happening
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Live:
         *,
         strategy_name: str | Sequence[str] | None = None,
         exchange_name: str | None = None,
+        candles: Candles | None = None,
         policy: OrphanPolicy = "refuse",
         resume: bool = False,
         release: bool = False,
@@ -36,21 +39,25 @@ class Live:
     ) -> "LiveRun":
         """Return a live run of strategies on symbols; it starts when it is iterated, and yields its events.
 
+        With `candles` (a CSV file, a series, or one of these by symbol) it trades on paper over them, at its own pace.
         `policy` says what to do with open signals that nobody in this run would watch, `resume` lifts stored
         stops and halts, `release` takes the signals of halted symbols off the books (a person has looked after
         them). `poll` is the longest pause (s) before an exchange is asked for candles again.
         """
-        names = (
-            [strategy_name] if strategy_name is None or isinstance(strategy_name, str) else [*strategy_name]
-        )
-        wanted = [symbols] if isinstance(symbols, str) else [*symbols]
-        if not wanted or not names or len(set(wanted)) < len(wanted):
-            raise InvalidOption("a run needs symbols, each once, and a strategy")
-        specs = [self._desk.strategy_named(name) for name in names]
-        pairs = [(spec, symbol) for symbol in wanted for spec in specs]
-        exchange = self._desk.exchange_named(exchange_name)
+        if policy not in get_args(OrphanPolicy):
+            known = ", ".join(get_args(OrphanPolicy))
+            raise InvalidOption(f"there is no policy {policy!r}; known: {known}", policy=policy)
+        if not 0 < poll < math.inf:
+            raise InvalidOption(f"poll is a number of seconds above 0, not {poll!r}", poll=poll)
+        wanted = pairs(self._desk, symbols, strategy_name)
+        if candles is None:
+            exchange = self._desk.exchange_named(exchange_name)
+        elif exchange_name is None:
+            exchange = replay(series_of(candles, list(dict.fromkeys(symbol for _, symbol in wanted))))
+        else:
+            raise InvalidOption("candles are traded on paper, an exchange is somewhere else: choose one")
         options = Options(policy=policy, resume=resume, release=release, poll=poll, patience=patience)
-        return LiveRun(self._desk, exchange, pairs, options)
+        return LiveRun(self._desk, exchange, wanted, options)
 
     def background(
         self,

@@ -56,11 +56,15 @@ class Start:
         self._registered = registered
         self._resume = resume
         self._release = release
+        self._warnings: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Do all of it; raises Orphaned, WrongNamespace, and what the store and exchange raise."""
         parts = self._parts
         await self._bind()
+        self._warnings = tuple(warnings(parts.store, parts.broker))
+        for warning in self._warnings:
+            logging.getLogger("holdfast.live").warning("%s", warning)
         await self._take_orphans()
         await parts.ask(parts.orders.synchronise)
         await parts.ledger.load(parts.seats)
@@ -153,7 +157,7 @@ class Start:
         found = seat.book is not None
         doubt = await compare(self._parts.store, seat, now)
         draft = self._draft(seat)
-        draft.tell(Started, warnings=tuple(warnings(self._parts.store, self._parts.broker)))
+        draft.tell(Started, warnings=self._warnings)
         if found:
             status = seat.row.status if seat.row else "idle"
             findings = "; ".join(str(finding) for finding in getattr(self._parts.store, "findings", ()))

@@ -15,7 +15,7 @@ def warnings(store: Store, broker: "Broker") -> Iterator[str]:
     """Yield one sentence for each promise that is not kept here, and why."""
     yield from getattr(store, "warnings", ())
     if store.durability is Durability.NONE:
-        yield f"nothing lost (P2) is not promised: {store.url} forgets everything with the process"
+        yield f"nothing lost (P2) is not promised: {store.url} does not say that it survives anything"
     elif store.durability is Durability.PROCESS_CRASH:
         yield f"nothing lost (P2) is promised through a crash, not through a power cut: {store.url} cannot flush"
     if broker.client_ids == "none":
