@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from holdfast.errors import StoreInUse
 from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.faults import UNDECODABLE
 from holdfast.system import Clock
 
 __all__ = ("Holder", "acquire")
@@ -41,10 +42,11 @@ def acquire(disk: Disk, path: str, clock: Clock) -> int:
 def _in_use(disk: Disk, path: str) -> StoreInUse:
     try:
         holder = msgspec.json.decode(disk.read(path).strip(), type=Holder)
-    except msgspec.DecodeError:  # the holder has the lock and has not written its name yet
+    except UNDECODABLE:  # the holder has the lock and has not written its name yet
         holder = Holder(0, "?", 0)
+    folder = path.removesuffix("/.holdfast/lock")
     message = (
-        f"the store of {path} is open in process {holder.pid} on {holder.host}; stop that one, "
+        f"the store in {folder} is open in process {holder.pid} on {holder.host}; stop that one, "
         "or open this one with ?mode=ro"
     )
     return StoreInUse(message, pid=holder.pid, host=holder.host, since=holder.since, path=path)

@@ -23,12 +23,13 @@ from holdfast.store.backends.file.manifest import (
     read_manifest,
     write_manifest,
 )
+from holdfast.store.backends.file.quarantine import keep_bytes, set_aside
 from holdfast.store.backends.file.recovery import Loaded, load
 from holdfast.store.backends.file.replay import Torn, replay
 from holdfast.store.backends.file.segments import Spare, listed
 from holdfast.system import Clock, Ids
 
-__all__ = ("Opening", "open_namespace", "set_aside", "sweep")
+__all__ = ("Opening", "open_namespace", "sweep")
 
 
 class Opening(Struct):
@@ -180,23 +181,6 @@ def _keep_unreadable(disk: Disk, layout: Layout, loaded: Loaded) -> None:
 
 
 def _keep_torn(disk: Disk, layout: Layout, torn: Torn) -> Finding:
-    path = f"{layout.quarantine}/{torn.segment:016d}-{torn.offset}.torn"
-    if disk.stamp(path) is None:
-        fd = disk.create(path)
-        try:
-            disk.write(fd, torn.data, 0)
-        finally:
-            disk.close(fd)
+    path = keep_bytes(disk, layout, f"{torn.segment:016d}-{torn.offset}.torn", torn.data)
     reason = f"ends in a batch of {len(torn.data)} bytes that is not whole, and was never acknowledged"
     return Finding("torn", path, f"{layout.segment(torn.segment)} {reason}")
-
-
-def set_aside(disk: Disk, layout: Layout, path: str) -> str:
-    """Move a file to the quarantine under a name that says where it was, and return its path there."""
-    base = path.removeprefix(f"{layout.root}/").replace("/", "--")
-    number = 1
-    while disk.stamp(f"{layout.quarantine}/{base}.{number}") is not None:
-        number += 1
-    target = f"{layout.quarantine}/{base}.{number}"
-    disk.rename(path, target)
-    return target
