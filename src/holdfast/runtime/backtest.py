@@ -123,6 +123,8 @@ async def _minute(
         candle = seat.view.advance()
         if not seat.idle(at):
             drafts.append((seat, await _drafted(seat, candle, at)))
+    if not drafts:
+        return
     _admit(drafts, profiles, risks)
     for seat, draft in drafts:
         _carry_out(seat, draft)
