@@ -10,6 +10,7 @@ import asyncio
 import gc
 import inspect
 import itertools
+import logging
 import os
 import random
 import select
@@ -118,6 +119,8 @@ class armed:  # noqa: N801  # a context manager, named for how it reads
 
 def main() -> None:
     """Serve requests until stdin closes."""
+    # Thousands of starts would say thousands of times what their configuration cannot promise.
+    logging.getLogger("holdfast.live").setLevel(logging.ERROR)
     for module in PRELOADED:
         import_module(module)
     gc.collect()
