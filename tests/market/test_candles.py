@@ -1,6 +1,8 @@
 """Series, Window and View, held against the simplest thing that could be right: lists of candles."""
 
+from functools import reduce
 from itertools import pairwise
+from operator import add
 
 import numpy as np
 import pytest
@@ -30,7 +32,8 @@ def naive(candles: list[Candle], interval: str) -> list[Candle]:
     return [
         Candle(
             at, group[0].open, max(c.high for c in group), min(c.low for c in group), group[-1].close,
-            sum(c.volume for c in group),
+            # Added in order, as numpy does it: the sum() of Python 3.12 and later rounds less.
+            reduce(add, (c.volume for c in group)),
         )
         for at, group in groups.items()
         if len(group) * MINUTE == length

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,8 @@ async def test_an_open_that_fails_leaves_no_descriptor_and_no_lock(tmp_path: Pat
             assert descriptors() == before, f"call {at}"
             await store.open()
         happened = disk.happened
-        await asyncio.wait_for(store.close(), 30)
+        with suppress(StoreFull, Unavailable):  # the fault may have met the housekeeping after the open
+            await asyncio.wait_for(store.close(), 30)
     assert at > 8
 
 

@@ -101,7 +101,7 @@ class SimulatedExchangeProcess:
         )
 
     def _command(self, folder: str) -> list[str]:
-        command = [sys.executable, "-m", "holdfast.testing.exchange", "--port", str(self._port)]
+        command = [sys.executable, "-P", "-m", "holdfast.testing.exchange", "--port", str(self._port)]
         for number, (symbol, series) in enumerate(self._series.items()):
             path = Path(folder, f"{number}.npy")
             np.save(path, np.vstack([column.astype(np.float64) for column in series.columns]))
