@@ -8,6 +8,9 @@ PYTHON ?= python3
 VENV   := .venv
 ARGS   :=
 
+# What is optional for a user and tested here.
+EXTRAS := redis postgres mongo encrypt metrics
+
 BIN   := $(VENV)/bin
 READY := $(VENV)/.ready
 
@@ -52,17 +55,13 @@ crash: $(READY) ## kill a bot 2,000 times at random instants, and count what is 
 bench: $(READY) ## measure this machine: commits a second, recovery, backtests
 	$(BIN)/python -m benchmarks $(ARGS)
 
-tools: ## install strace with apt-get, as root; the only target that touches the system
-	@if command -v strace >/dev/null; then \
-	    echo "strace is already here"; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends strace; \
-	else \
-	    echo "make tools needs root and apt-get; otherwise install strace in your system's own way" >&2; exit 1; \
-	fi
+TOOLS := strace redis-server postgresql
+
+tools: ## install strace, redis-server and postgresql with apt-get, as root; starts no service; touches the system
+	@.ci/tools $(TOOLS)
 
 lock: $(UV) ## choose the newest versions that fit, and pin them in requirements/
-	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --upgrade \
+	@$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --group dev --universal --python-version 3.11 --upgrade \
 	    --no-header --no-annotate --quiet --output-file requirements/dev.txt >/dev/null
 	@sed -i '1i # Made by `make lock`, for every platform and Python that is supported.' requirements/dev.txt
 	@git diff --stat -- requirements

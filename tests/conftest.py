@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from holdfast.testing.servers.process import find
+
 # A flush of a slow disk is no bug: time limits are pytest-timeout's.
 hypothesis.settings.register_profile("holdfast", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("holdfast")
@@ -17,6 +19,7 @@ hypothesis.settings.load_profile("holdfast")
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(*tools): skip where a tool is missing; fail in CI instead")
+    config.addinivalue_line("markers", "server(*kinds): needs real servers; skip where one is not installed")
     config.addinivalue_line("markers", "crash: kills processes; `pytest -m crash` runs only these")
 
 
@@ -31,7 +34,26 @@ def usable(tool: str) -> bool:
     return shutil.which(tool) is not None
 
 
+PROGRAMS = {"redis": ["redis-server"], "postgres": ["postgres", "initdb"], "mongo": ["nx-27017"]}
+
+
+@functools.cache
+def serving(kind: str) -> bool:
+    """Say whether the programs of a kind of server are installed."""
+    return all(find(program) for program in PROGRAMS[kind])
+
+
+def need_servers(*kinds: str) -> None:
+    """Skip the test whose servers are not installed; fail it where HOLDFAST_REQUIRE_SERVERS is set."""
+    missing = ", ".join(kind for kind in kinds if not serving(kind))
+    if missing and os.environ.get("HOLDFAST_REQUIRE_SERVERS"):
+        pytest.fail(f"HOLDFAST_REQUIRE_SERVERS is set, and there is no {missing} server", pytrace=False)
+    if missing:
+        pytest.skip(f"no {missing} server is installed (`make tools` installs it)")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    need_servers(*(str(kind) for mark in item.iter_markers("server") for kind in mark.args))
     tools = [str(tool) for mark in item.iter_markers("needs") for tool in mark.args]
     missing = ", ".join(tool for tool in tools if not usable(tool))
     if missing and os.environ.get("HOLDFAST_REQUIRE_TOOLS"):

@@ -2,7 +2,8 @@
 
     HoldfastError
     ├── StoreError   Conflict Corrupt FromTheFuture InvalidKey InvalidValue EntityNotFound StoreInUse
-    │                StoreMissing StoreFull Unavailable Unsupported NotOpen AdapterInUse LeaseHeld LeaseLost
+    │                StoreMissing StoreFull Unavailable WentBack Unsupported NotOpen AdapterInUse LeaseHeld
+    │                LeaseLost
     ├── MarketError  BadCandles MarketEnded
     ├── BrokerError  Rejected Unknown
     └── RunError     InvalidSignal InvalidOption NotRegistered AlreadyRegistered InvalidTarget
@@ -44,7 +45,8 @@ class EntityNotFound(StoreError, LookupError): """There is no entity of that id:
 class StoreInUse(StoreError): """Another process (`pid`, `host`, `since`) has the store open for writing."""
 class StoreMissing(StoreError): """There is no store at that place, and it was not to be created."""
 class StoreFull(StoreError): """The disk has no room (or no inodes) left; nothing acknowledged was lost."""
-class Unavailable(StoreError): """The store cannot answer; `unknown` is True where a commit may have happened."""
+class Unavailable(StoreError): """The store cannot answer (`retryable`?); `unknown`: the commit may have happened."""
+class WentBack(StoreError): """The store lost commits that it had acknowledged (`known`, `found` heads)."""
 class Unsupported(StoreError): """The store or adapter cannot do this; the message says which one can."""
 class NotOpen(StoreError): """The store is not open: use `async with`, or await `open()`."""
 class AdapterInUse(StoreError): """Adapters are chosen before a run starts, not while it uses them."""

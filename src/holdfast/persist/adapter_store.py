@@ -76,7 +76,7 @@ class AdapterStore(Store):
         self._lost: StoreInUse | None = None
 
     @property
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
         """What these adapters cannot give, a sentence each, for a run to say at its start."""
         said = [
             "Adapters of four methods cannot fence: a second process on another machine is noticed, not stopped."

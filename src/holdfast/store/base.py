@@ -113,7 +113,9 @@ class Store(ABC):
 
     `durability` says what an acknowledged commit survives, `atomicity` whether several keys change at one
     instant ("commit") or are only whole again after recovery ("recovery"). `head` counts the namespace's
-    commits and only grows. A store is open between `open()` and `close()`; use it as `async with`.
+    commits and only grows. `shared` says whether several processes may have it open for writing at once.
+    `warnings` name, one sentence each, what was found at `open` that weakens a promise (a server that loses
+    acknowledged writes). A store is open between `open()` and `close()`; use it as `async with`.
     """
 
     url: str
@@ -121,6 +123,8 @@ class Store(ABC):
     durability: Durability
     atomicity: str = "commit"
     head: int = 0
+    shared: bool = False
+    warnings: tuple[str, ...] = ()
 
     @abstractmethod
     async def open(self) -> None:
@@ -165,7 +169,7 @@ class Store(ABC):
         appends to one stream are numbered in their order. `vital` is for outcomes and exits: such a commit
         may use the room that new work is refused (StoreFull) on a full disk. Raises Conflict, InvalidKey,
         InvalidValue, StoreFull, Unavailable (`unknown=True` where it may have happened: repeat with the same
-        id).
+        id; `retryable=False` where a person must mend something first), WentBack.
         """
 
     @property

@@ -1,23 +1,25 @@
 """A store by its URL: `memory:`, `file:./logs/data?namespace=blue`, and third parties' own schemes.
 
 A third party registers an entry point in the group `holdfast.backends`: the name is the scheme, the object
-any callable `(url: StoreUrl, *, clock: Clock, ids: Ids) -> Store`.
+any callable `(url: StoreUrl, *, clock: Clock, ids: Ids) -> Store`. Wrappers are asked for by options of their
+own, on every scheme: `redis://host/0?cache=1000&observe=1`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from holdfast.errors import InvalidOption, Unsupported
 from holdfast.store.base import Store
 from holdfast.store.codec import check_name
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
-__all__ = ("BACKENDS", "StoreUrl", "open_store", "parse")
+__all__ = ("BACKENDS", "WRAPPERS", "StoreUrl", "open_store", "parse")
 
 Factory = Callable[..., Store]
 
@@ -25,11 +27,35 @@ GROUP: Final = "holdfast.backends"
 BACKENDS: Final[Mapping[str, str]] = {
     "file": "holdfast.store.backends.file.store",
     "memory": "holdfast.store.backends.memory",
+    "mongodb": "holdfast.store.backends.mongo.store",
+    "mongodb+srv": "holdfast.store.backends.mongo.store",
+    "postgresql": "holdfast.store.backends.postgres.store",
+    "redis": "holdfast.store.backends.redis.store",
+    "redis+cluster": "holdfast.store.backends.redis.store",
+    "redis+sentinel": "holdfast.store.backends.redis.store",
+    "rediss": "holdfast.store.backends.redis.store",
+    "rediss+cluster": "holdfast.store.backends.redis.store",
+    "rediss+sentinel": "holdfast.store.backends.redis.store",
+    "sqlite": "holdfast.store.backends.sqlite.store",
+    "unix": "holdfast.store.backends.redis.store",
 }
+WRAPPERS: Final[Mapping[str, str]] = {
+    "replica": "holdfast.store.wrappers.replicated",
+    "encrypt": "holdfast.store.wrappers.encrypted",
+    "cache": "holdfast.store.wrappers.cached",
+    "observe": "holdfast.store.wrappers.observed",
+}
+"""Wrappers by the option that asks for each, the innermost first; `cache_max_age` is an option of `cache`.
+
+Each module has `from_options(inner: Store, options: dict[str, str], *, clock: Clock, ids: Ids) -> Store`.
+"""
 
 
 class StoreUrl(Struct, frozen=True):
-    """A store's URL taken apart, percent-decoded; `text` is the URL without its password."""
+    """A store's URL taken apart, percent-decoded; `text` is the URL without its passwords, `raw` has them.
+
+    `hosts` are all of `scheme://a:1,b:2/`, each with its port or None; `host` and `port` are the first.
+    """
 
     text: str
     scheme: str
@@ -37,6 +63,7 @@ class StoreUrl(Struct, frozen=True):
     namespace: str = "default"
     host: str | None = None
     port: int | None = None
+    hosts: tuple[tuple[str, int | None], ...] = ()
     username: str | None = None
     password: str | None = None
     options: dict[str, str] = field(default_factory=dict)
@@ -62,8 +89,12 @@ def open_store(
 
     Raises InvalidOption for a URL that makes no sense, Unsupported for a scheme without a backend.
     """
-    parsed = parse(url, namespace=namespace)
-    return _factory(parsed)(parsed, clock=clock or SystemClock(), ids=ids)
+    parsed, wrappers = _split(parse(url, namespace=namespace))
+    clock = clock or SystemClock()
+    store = _factory(parsed)(parsed, clock=clock, ids=ids)
+    for module, options in wrappers:
+        store = import_module(module).from_options(store, options, clock=clock, ids=ids)
+    return store
 
 
 def parse(url: str, *, namespace: str | None = None) -> StoreUrl:
@@ -80,11 +111,28 @@ def parse(url: str, *, namespace: str | None = None) -> StoreUrl:
         )
     chosen = asked if asked is not None else namespace if namespace is not None else "default"
     check_name(chosen, "namespace")
+    hosts = tuple(_hosts(parts))
+    host, port = hosts[0] if hosts else (None, None)
     return StoreUrl(
         text=_without_password(parts), scheme=parts.scheme, path=unquote(parts.path), namespace=chosen,
-        host=parts.hostname, port=_port(parts), username=_unquoted(parts.username),
+        host=host, port=port, hosts=hosts, username=_unquoted(parts.username),
         password=_unquoted(parts.password), options=options, raw=url,
     )  # fmt: skip
+
+
+def _split(url: StoreUrl) -> tuple[StoreUrl, list[tuple[str, dict[str, str]]]]:
+    """Return the URL without the wrappers' options, and each wrapper's module with its own, innermost first."""
+    wrappers = []
+    for name, module in WRAPPERS.items():
+        own = {key: value for key, value in url.options.items() if _belongs(key, name)}
+        if own:
+            wrappers.append((module, own))
+    others = {key: value for key, value in url.options.items() if not any(_belongs(key, w) for w in WRAPPERS)}
+    return replace(url, options=others), wrappers
+
+
+def _belongs(option: str, wrapper: str) -> bool:
+    return option == wrapper or option.startswith(f"{wrapper}_")
 
 
 def _options(url: str, parts: SplitResult) -> dict[str, str]:
@@ -102,11 +150,15 @@ def _options(url: str, parts: SplitResult) -> dict[str, str]:
     return options
 
 
-def _port(parts: SplitResult) -> int | None:
-    try:
-        return parts.port
-    except ValueError as error:
-        raise InvalidOption(f"{_without_password(parts)!r} has no valid port: {error}") from error
+def _hosts(parts: SplitResult) -> Iterable[tuple[str, int | None]]:
+    place = parts.netloc.rpartition("@")[2]
+    for one in filter(None, place.split(",")):
+        single = urlsplit(f"//{one}")
+        try:
+            port = single.port
+        except ValueError as error:
+            raise InvalidOption(f"{_without_password(parts)!r} has no valid port: {error}") from error
+        yield single.hostname or "", port
 
 
 def _unquoted(text: str | None) -> str | None:
@@ -114,10 +166,20 @@ def _unquoted(text: str | None) -> str | None:
 
 
 def _without_password(parts: SplitResult) -> str:
-    if parts.password is None:
-        return parts.geturl()
-    user, _, place = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}").geturl()
+    query = "&".join(_shown(pair) for pair in parts.query.split("&")) if parts.query else ""
+    shown = parts._replace(query=query)
+    user, at, place = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    return (shown._replace(netloc=f"{name}:***@{place}") if at and colon else shown).geturl()
+
+
+def _shown(pair: str) -> str:
+    """Return an option as it may be shown: one that is a URL itself, a replica's, without its password."""
+    name, _, value = pair.partition("=")
+    inner = urlsplit(unquote(value))
+    return (
+        f"{name}={quote(_without_password(inner), safe='')}" if inner.scheme and "@" in inner.netloc else pair
+    )
 
 
 def _factory(url: StoreUrl) -> Factory:

@@ -43,7 +43,16 @@ PRELOADED: Final = (
 )
 """What every child will have imported already."""
 
-LISTS: Final = ("holdfast.persist", "holdfast.runtime.live", "holdfast.store.backends.file")
+LISTS: Final = (
+    "holdfast.persist",
+    "holdfast.runtime.live",
+    "holdfast.store.backends.file",
+    "holdfast.store.backends.mongo",
+    "holdfast.store.backends.postgres",
+    "holdfast.store.backends.redis",
+    "holdfast.store.backends.sqlite",
+    "holdfast.store.wrappers",
+)
 
 
 class Kill(Struct, frozen=True, kw_only=True, omit_defaults=True):

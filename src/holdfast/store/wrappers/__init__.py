@@ -1,0 +1,6 @@
+"""Wrappers: stores around a store, each of which does one thing; asked for by call or in the URL's query."""
+
+__all__ = ("POINTS",)
+
+POINTS: tuple[str, ...] = ()
+"""The crash points of the wrappers, in no order."""
