@@ -13,6 +13,7 @@ from holdfast.store import ANY, CommitId, Key, Put
 from holdfast.store.base import Expect
 from holdfast.store.changes import Added, Effect, Wrote, conflict, effects, meets
 from holdfast.store.codec import decode
+from holdfast.store.guard import UNGUARDED
 from holdfast.system import Clock, Ids
 
 __all__ = ("Space", "event_key")
@@ -113,6 +114,8 @@ class Space:
         # A key that this process has not written yet is read in any case: its place may hold another's row.
         if expect is ANY and key in self._written:
             return
+        if (key, expect) == UNGUARDED and not await self.catalogue.has(key):
+            return  # asked by every commit: no call of the adapter is spent on it
         row = await self.record(key)
         version = None if row is None else row.version
         if not meets(version, expect):

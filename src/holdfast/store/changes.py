@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from msgspec import Raw, Struct
 
-from holdfast.errors import Conflict, InvalidKey
+from holdfast.errors import Conflict, InvalidKey, StoreError
 from holdfast.store.base import ABSENT, ANY, Append, Change, Delete, Expect, Key, Put, Version
 from holdfast.store.codec import check_key, check_name, check_stream, encode
+from holdfast.store.guard import UNGUARDED, guarded, past
 
 __all__ = (
     "Added",
@@ -74,8 +75,8 @@ def effects(changes: Sequence[Change]) -> list[Effect]:
 
 
 def expectations(changes: Sequence[Change]) -> list[tuple[Key, Expect]]:
-    """Return every key of the changes with what they expect of it, `ANY` included."""
-    return [(change.key, change.expect) for change in changes if not isinstance(change, Append)]
+    """Return every key of the changes with what they expect of it, `ANY` included, and the namespace's guard."""
+    return guarded([(change.key, change.expect) for change in changes if not isinstance(change, Append)])
 
 
 def meets(found: Version | None, expect: Expect) -> bool:
@@ -85,9 +86,11 @@ def meets(found: Version | None, expect: Expect) -> bool:
     return found is None if expect is ABSENT else found == expect
 
 
-def conflict(key: Key, expect: Expect, found: Version | None) -> Conflict:
-    """Return the Conflict that says what was expected of `key` and what is there."""
+def conflict(key: Key, expect: Expect, found: Version | None) -> StoreError:
+    """Return the Conflict that says what was expected of `key` and what is there; Unsupported past the guard."""
     there = ABSENT if found is None else found
+    if (key, expect) == UNGUARDED:
+        return past(there)
     message = f"{key}: expected {expect!r}, found {there!r}; nothing was changed. Load it and decide again"
     return Conflict(message, key=key, expected=expect, found=there)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from holdfast.errors import Conflict
+from holdfast.errors import StoreError
 from holdfast.store.base import CommitId, Key, Version
 from holdfast.store.changes import Added, Wrote, conflict, meets
 from holdfast.store.group import Request
@@ -46,7 +46,7 @@ class Decision:
         self._versions: dict[Key, Version | None] = dict(versions)
         self._remembered = set(remembered)
 
-    def take(self, request: Request) -> Conflict | None:
+    def take(self, request: Request) -> StoreError | None:
         """Decide one commit behind those before it; return why it changes nothing, None where it counts."""
         if request.commit_id in self._remembered:
             return None
