@@ -5,6 +5,8 @@ assert not doubled(after) and not lost(after) and not different(before, after)
 """
 
 import asyncio
+import re
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.request import urlopen
 
@@ -16,13 +18,17 @@ from holdfast.persist.schemas import SIGNAL
 from holdfast.store import Store
 from holdfast.testing.exchange.options import Witness
 from holdfast.testing.own_adapter import store_of
+from holdfast.trading.ids import operation_id, signal_id
 from holdfast.trading.order import OrderState, total
 from holdfast.trading.signal import SignalRow
 
-__all__ = ("Picture", "different", "doubled", "lost", "picture")
+__all__ = ("Picture", "different", "doubled", "lost", "picture", "renamed")
 
 ROOM: Final = 1e-9
 LONGEST: Final = 100
+IDS: Final = re.compile(r"hf-[0-9a-f]{6}-[0-9a-f]{6}-[0-9a-f]{16}|\b[0-9a-f]{16}\b")
+STEPS: Final = 20
+"""More operations than a signal of a test ever has."""
 
 
 class Picture(Struct, frozen=True, kw_only=True):
@@ -59,6 +65,23 @@ def picture(url: str, store: str) -> Picture:
         documents=documents,
         halted=halted,
     )
+
+
+def renamed(
+    seen: Picture, namespace: str, *, strategy: str, symbols: Iterable[str], times: Iterable[int]
+) -> Picture:
+    """Return a picture of `namespace` as the namespace "default" would have it: ids are hashes of it and of when.
+
+    An id that nothing decided at these `times` could have is left as it is, and is then a difference.
+    """
+    names = {}
+    for symbol, at in [(symbol, at) for symbol in symbols for at in times]:
+        names[signal_id(namespace, strategy, symbol, at)] = signal_id("default", strategy, symbol, at)
+        for step in range(1, STEPS):
+            mine = operation_id(namespace, strategy, symbol, at, step)
+            names[mine] = operation_id("default", strategy, symbol, at, step)
+    text = msgspec.json.encode(seen).decode().replace(f'"{namespace}"', '"default"')
+    return msgspec.json.decode(IDS.sub(lambda id_: names.get(id_[0], id_[0]), text), type=Picture)
 
 
 def doubled(seen: Picture) -> list[str]:

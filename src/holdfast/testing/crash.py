@@ -66,17 +66,21 @@ def reference(function: Function) -> str:
 
 
 class Nursery:
-    """A process that forks bots on demand; use it as `with`. Its methods block, and belong to one thread."""
+    """A process that forks bots on demand; use it as `with`. Its methods block, and belong to one thread.
 
-    def __init__(self, *, path: Sequence[str] = ()) -> None:
+    `preload` are modules that every bot will have imported already, besides Holdfast's: drivers take a while.
+    """
+
+    def __init__(self, *, path: Sequence[str] = (), preload: Sequence[str] = ()) -> None:
         self._path = [*path, *sys.path]
+        self._preload = tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start the process; starting it twice changes nothing."""
         if self._process is None:
-            self._process = subprocess.Popen(  # this interpreter, our own module
-                [sys.executable, "-m", "holdfast.testing.nursery"],
+            self._process = subprocess.Popen(  # noqa: S603  # this interpreter, our own module
+                [sys.executable, "-m", "holdfast.testing.nursery", *self._preload],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 # One thread: a process with more than one cannot be forked safely.

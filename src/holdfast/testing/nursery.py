@@ -1,6 +1,6 @@
 """A clean, preloaded process that forks others: each lives for one function call, and may be armed to kill itself.
 
-    python -m holdfast.testing.nursery        requests on stdin, answers on stdout, one JSON document a line
+    python -m holdfast.testing.nursery [MODULE…]    requests on stdin, answers on stdout, one JSON document a line
 
 A fork of a process with one thread and everything imported costs milliseconds; starting Python costs a second.
 `holdfast.testing.crash` talks to it.
@@ -130,7 +130,7 @@ def main() -> None:
     """Serve requests until stdin closes."""
     # Thousands of starts would say thousands of times what their configuration cannot promise.
     logging.getLogger("holdfast.live").setLevel(logging.ERROR)
-    for module in PRELOADED:
+    for module in (*PRELOADED, *sys.argv[1:]):
         import_module(module)
     gc.collect()
     gc.freeze()  # the garbage collector of a child leaves the shared pages alone

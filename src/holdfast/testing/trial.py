@@ -6,6 +6,7 @@ with Ground() as ground:
 """
 
 import itertools
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +15,19 @@ from typing import Any, Self
 
 from msgspec import Struct
 
+from holdfast.market.invented import SYNTHETIC_START
 from holdfast.testing.bots import trade_scenario
-from holdfast.testing.compare import Picture, different, doubled, lost, picture
+from holdfast.testing.compare import Picture, different, doubled, lost, picture, renamed
 from holdfast.testing.crash import Kill, Life, Nursery, Story
 from holdfast.testing.exchange.faults import Fault
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.exchange.process import SimulatedExchangeProcess
-from holdfast.testing.scenarios import SCENARIOS, Scenario, market_of
+from holdfast.testing.own_adapter import ADAPTER
+from holdfast.testing.scenarios import MINUTES, SCENARIOS, STRATEGY, Scenario, market_of
+from holdfast.testing.servers.park import in_namespace
+from holdfast.trading.candle import MINUTE
 
-__all__ = ("EXPIRY", "Ground", "Place", "Trial", "busiest")
+__all__ = ("EXPIRY", "Ground", "Place", "Trial", "busiest", "verdict")
 
 EXPIRY = 0.25
 """Seconds after which the exchange refuses a request: a recovery may have to wait for as long."""
@@ -35,10 +40,20 @@ class Place(Struct, frozen=True):
     url: str
     store: str
     folder: Path
+    scenario: Scenario
+    namespace: str = "default"
 
     def arguments(self, scenario: str) -> dict[str, Any]:
         """Return what a bot of the scenario is called with."""
         return {"scenario": scenario, "url": self.url, "store": self.store}
+
+    def picture(self) -> Picture:
+        """Return what is there now, named as in the namespace "default"."""
+        seen = picture(self.url, self.store)
+        if self.namespace == "default":
+            return seen
+        times = [SYNTHETIC_START + minute * MINUTE for minute in range(MINUTES + 1)]
+        return renamed(seen, self.namespace, strategy=STRATEGY, symbols=self.scenario.symbols, times=times)
 
 
 class Trial(Struct, frozen=True):
@@ -65,11 +80,17 @@ class Trial(Struct, frozen=True):
 class Ground:
     """An exchange process, a nursery and a folder for any number of trials; use it as `with`, from one thread."""
 
-    def __init__(self, scenarios: Mapping[str, Scenario] = SCENARIOS, *, folder: str | None = None) -> None:
+    def __init__(
+        self,
+        scenarios: Mapping[str, Scenario] = SCENARIOS,
+        *,
+        folder: str | None = None,
+        preload: Sequence[str] = (),
+    ) -> None:
         self.scenarios = scenarios
         options = Options(request_expiry=EXPIRY, warmup=2)
         self.exchange = SimulatedExchangeProcess(market_of(scenarios), options)
-        self.nursery = Nursery()
+        self.nursery = Nursery(preload=preload)
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-trial-", dir=folder))
         self._numbers = itertools.count(1)
         self._twins: dict[str, tuple[Picture, Life]] = {}
@@ -79,7 +100,8 @@ class Ground:
     ) -> Place:
         """Return a fresh market, account and store for a scenario; `options` are the exchange's.
 
-        `store` is the start of the store's URL, before its folder.
+        `store` is "file:", "adapter:" or "sqlite:", which are kept in a folder of the trial, or the URL of a server's
+        store without a namespace: the trial gets one of its own.
         """
         known = self.scenarios[scenario]
         session = f"{scenario}-{next(self._numbers)}"
@@ -87,7 +109,13 @@ class Ground:
         if planned := (*known.faults, *faults):
             self.exchange.harm(*planned, session=session)
         folder = self._folder / session
-        return Place(session, url, f"{store}{folder}", folder)
+        if store in ("file:", ADAPTER):
+            return Place(session, url, f"{store}{folder}", folder, known)
+        if store == "sqlite:":
+            folder.mkdir()
+            return Place(session, url, f"sqlite:///{folder / 'state.db'}", folder, known)
+        namespace = f"trial-{secrets.token_hex(8)}"
+        return Place(session, url, in_namespace(store, namespace), folder, known, namespace)
 
     def twin(self, scenario: str) -> Picture:
         """Return what the scenario leaves behind where nothing interrupts it; traded once."""
@@ -101,7 +129,7 @@ class Ground:
         if scenario not in self._twins:
             place = self.place(scenario)
             story = self.nursery.live_on(trade_scenario, place.arguments(scenario))
-            self._twins[scenario] = picture(place.url, place.store), story.last
+            self._twins[scenario] = place.picture(), story.last
         return self._twins[scenario]
 
     def trial(
@@ -117,9 +145,9 @@ class Ground:
         twin, place = self.twin(scenario), self.place(scenario, faults=faults, **options)
         arguments = place.arguments(scenario)
         story = self.nursery.live_on(trade_scenario, arguments, kills=kills, patches=patches)
-        seen = picture(place.url, place.store)
+        seen = place.picture()
         self.forget(place)
-        return Trial(story, seen, doubled(seen), lost(seen), different(twin, seen))
+        return verdict(story, twin, seen)
 
     def forget(self, place: Place) -> None:
         """Remove a trial's files."""
@@ -134,6 +162,11 @@ class Ground:
         self.nursery.stop()
         self.exchange.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def verdict(story: Story, twin: Picture, seen: Picture) -> Trial:
+    """Return which promises a story breaks that left `seen` where its twin left `twin`."""
+    return Trial(story, seen, doubled(seen), lost(seen), different(twin, seen))
 
 
 def busiest(trace: Sequence[str], point: str) -> int:
