@@ -9,7 +9,7 @@ import secrets
 import time
 from typing import Protocol
 
-__all__ = ("Clock", "Ids", "SystemClock", "system_ids")
+__all__ = ("Clock", "Ids", "SystemClock", "system_bytes", "system_ids")
 
 
 class Clock(Protocol):
@@ -51,3 +51,8 @@ class Ids(Protocol):
 def system_ids() -> str:
     """Return 32 random hexadecimal digits."""
     return secrets.token_hex(16)
+
+
+def system_bytes(count: int) -> bytes:
+    """Return `count` bytes that nobody can guess: for keys and nonces, which may never repeat."""
+    return secrets.token_bytes(count)
