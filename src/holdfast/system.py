@@ -1,15 +1,20 @@
-"""The world outside, as objects that a test can replace: the clock and the source of fresh ids.
+"""The world outside, as objects that a test can replace: the clock, the source of fresh ids, who runs.
 
 The only module of the core that calls `time` or `secrets`. Market time is never read here: it comes
 from the exchange. Wall time is for stamps, monotonic time for durations and leases.
 """
 
 import asyncio
+import os
 import secrets
+import socket
 import time
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ("Clock", "Ids", "SystemClock", "system_bytes", "system_ids")
+from msgspec import Struct
+
+__all__ = ("Clock", "Ids", "Process", "Processes", "SystemClock", "SystemProcesses", "system_bytes", "system_ids")
 
 
 class Clock(Protocol):
@@ -56,3 +61,60 @@ def system_ids() -> str:
 def system_bytes(count: int) -> bytes:
     """Return `count` bytes that nobody can guess: for keys and nonces, which may never repeat."""
     return secrets.token_bytes(count)
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """A process as another one can tell it from all that ever had its id.
+
+    `boot` and `space` (its namespace of process ids, where it is in a container) are "" where the system has none.
+    """
+
+    host: str
+    boot: str
+    space: str
+    pid: int
+    started: int
+
+
+class Processes(Protocol):
+    """Who this process is, and which others are certainly dead."""
+
+    def this(self) -> Process:
+        """Return this process."""
+
+    def is_dead(self, process: Process) -> bool:
+        """Whether a process has certainly ended; False where that cannot be known from here."""
+
+
+class SystemProcesses:
+    """The processes of this machine, as far as Linux's /proc tells of them."""
+
+    def this(self) -> Process:
+        """Return this process."""
+        boot, space = self._here()
+        return Process(
+            host=socket.gethostname(), boot=boot, space=space, pid=os.getpid(),
+            started=self._started(os.getpid()) or 0,
+        )  # fmt: skip
+
+    def is_dead(self, process: Process) -> bool:
+        """Whether a process of this boot and this namespace of ids is no more, or its id is another's now."""
+        boot, space = self._here()
+        if not boot or (process.boot, process.space) != (boot, space):
+            return False
+        return self._started(process.pid) != process.started
+
+    def _here(self) -> tuple[str, str]:
+        try:
+            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+            return boot, os.readlink("/proc/self/ns/pid")
+        except OSError:
+            return "", ""  # no Linux: nothing is certain, and leases run out by themselves
+
+    def _started(self, pid: int) -> int | None:
+        """Return when a process started, in ticks since boot; None where it is gone, or dead and not yet buried."""
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else int(fields[19])

@@ -13,6 +13,7 @@ from holdfast.errors import (
     RunError,
     StoreInUse,
     StoreMissing,
+    Unavailable,
     Unsupported,
 )
 
@@ -46,4 +47,6 @@ def of(error: BaseException) -> int:
     """Return the exit code of an error."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
+    if isinstance(error, Unavailable) and error.facts.get("retryable") is False:
+        return COULD_NOT_RUN
     return COULD_NOT_RUN if isinstance(error, (*AS_ASKED, *OF_FILES, CycloptsError)) else FOUND

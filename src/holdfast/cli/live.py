@@ -36,6 +36,15 @@ Resume = Annotated[bool, flag("Lift stored stops and halts.")]
 Release = Annotated[
     bool, flag("Take the signals of halted symbols off the books: you have looked after them.")
 ]
+Wait = Annotated[
+    bool, flag("Where another process trades this, wait until it lets go or is dead, and take over then.")
+]
+Lease = Annotated[
+    float,
+    Parameter(
+        help="How long (s) a process counts as alive that does not show it; for stores that several can open."
+    ),
+]
 Poll = Annotated[
     float, Parameter(help="The longest pause (s) before the exchange is asked for candles again.")
 ]
@@ -57,6 +66,8 @@ def live(
     resume: Resume = False,
     release: Release = False,
     poll: Poll = 1.0,
+    wait: Wait = False,
+    lease: Lease = 10.0,
     json: Json = False,
 ) -> int:
     """Trade strategies live, or on paper over recorded --candles; an earlier run is carried on where it was.
@@ -87,6 +98,8 @@ def live(
         resume=resume,
         release=release,
         poll=poll,
+        wait=wait,
+        lease=lease,
     )
     _log_to_stderr()
     return asyncio.run(_trade(run, desk, output))

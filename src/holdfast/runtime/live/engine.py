@@ -8,11 +8,11 @@ is why a market that waits finds every interruption without a trace.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from holdfast import points
-from holdfast.errors import BadCandles, Conflict, MarketEnded, StoreFull, Unavailable, Unknown
+from holdfast.errors import BadCandles, Conflict, MarketEnded, StoreFull, Unavailable, Unknown, WentBack
 from holdfast.market.candles import Window
 from holdfast.runtime.admission import admit_all
 from holdfast.runtime.book import Draft
@@ -38,9 +38,12 @@ class Engine:
     stored, have number 0). `poll` is the longest pause (s) before candles are asked for again.
     """
 
-    def __init__(self, parts: Parts, start: Start, *, poll: float = 1.0) -> None:
+    def __init__(
+        self, parts: Parts, start: Start, taking: Callable[[], Awaitable[None]], *, poll: float = 1.0
+    ) -> None:
         self._parts = parts
         self._start = start
+        self._taking = taking
         self._poll = poll
         self._step = asyncio.Lock()
         self._detached = asyncio.Event()
@@ -56,22 +59,59 @@ class Engine:
     async def run(self) -> None:
         """Start, and trade until `detach`, the market's end, or all seats are stopped and flat.
 
-        Raises what a start refuses with (Orphaned, WrongNamespace, …), and Unavailable where the store stays
-        away after bounded attempts.
+        Raises what a start refuses with (Orphaned, WrongNamespace, LeaseHeld, …), LeaseLost where another process has
+        taken over, Unavailable where the store stays away after bounded attempts, and WentBack (with all symbols
+        halted) where the store has lost commits that it had acknowledged.
         """
         try:
-            await self._start.run()
-            while not self._detached.is_set() and not self._all_done():
-                if not await self._round():
-                    await self._rest(self._poll)
+            await self._start.bind()
+            if await self._seated():
+                await self._start.run()
+                await self._rounds()
         except MarketEnded:
             await self._finish("the market ended")
+        except WentBack as error:
+            await self._halt_all(str(error))
+            raise
         finally:
             self._parts.caller.close()
 
     def detach(self) -> None:
         """Let go after the step under way: positions and orders stay as they are, and the next start resumes."""
         self._detached.set()
+
+    async def _seated(self) -> bool:
+        """Take the seats; False where the run was let go of while it waited for them."""
+        taking = asyncio.ensure_future(self._taking())
+        leaving = asyncio.ensure_future(self._detached.wait())
+        try:
+            await asyncio.wait([taking, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not taking.done():
+                taking.cancel()
+                await asyncio.wait([taking])
+        if taking.cancelled():
+            return False
+        taking.result()
+        return True
+
+    async def _rounds(self) -> None:
+        while not self._detached.is_set() and not self._all_done():
+            self._parts.hold.check()
+            if not await self._round():
+                await self._rest(self._poll)
+
+    async def _halt_all(self, reason: str) -> None:
+        """Halt every seat, in a store that is older than what was acknowledged: a person has to compare first."""
+        parts = self._parts
+        await parts.store.renew()
+        await parts.hold.retake()
+        await parts.reload()
+        for seat in self.seats:
+            draft = seat.draft(parts.clock.now())
+            draft.halt(reason)
+            await parts.ledger.commit([(seat, draft)], vital=True)
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but not for longer than the run is wanted."""

@@ -1,24 +1,21 @@
 """The ledger: reads the books of a run's seats, and commits drafts, so that memory never runs ahead of the store."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from functools import partial
 
-from holdfast import points
-from holdfast.errors import NotOpen, Unavailable
+from holdfast.errors import Conflict
 from holdfast.persist.schemas import RISK
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.seat import Seat, documents
-from holdfast.store import ABSENT, Append, Change, Check, Key, Put, Store
+from holdfast.runtime.live.steady import Steady
+from holdfast.store import ABSENT, Append, Change, Check, Key, Put
 from holdfast.store.base import Expect
-from holdfast.system import Clock, Ids
+from holdfast.store.lease import Hold
+from holdfast.system import Ids
 from holdfast.trading.events import LIFECYCLE, Happening, to_document
 from holdfast.trading.risk import Positions
 
 __all__ = ("Ledger",)
-
-ATTEMPTS: Final = 8
-FIRST_PAUSE: Final = 0.05
-LONGEST_PAUSE: Final = 10.0
 
 Emit = Callable[[Sequence[Happening]], None]
 
@@ -26,16 +23,13 @@ Emit = Callable[[Sequence[Happening]], None]
 class Ledger:
     """The one place of a run that reads and commits. `risks` are the profiles' positions as committed."""
 
-    def __init__(
-        self, store: Store, *, clock: Clock, ids: Ids, emit: Emit, trouble: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, store: Steady, *, hold: Hold, ids: Ids, emit: Emit) -> None:
         self.store = store
+        self.hold = hold
         self.risks: dict[str, Positions] = {}
         self._risk_expects: dict[str, Expect] = {}
-        self._clock = clock
         self._ids = ids
         self._emit = emit
-        self._trouble = trouble
 
     async def load(self, seats: Iterable[Seat]) -> None:
         """Make the seats, and the risk profiles they use, what the store holds now, as one snapshot."""
@@ -58,42 +52,30 @@ class Ledger:
     ) -> None:
         """Commit drafts (and risk positions) as one, then let memory and listeners have them.
 
-        Everything a draft was made from is expected to be as it was: raises Conflict where it is not, and nothing
-        has changed. An unknown outcome is settled by repeating the commit under its id. Raises StoreFull, and
-        Unavailable after bounded attempts.
+        Everything a draft was made from is expected to be as it was: raises Conflict where it is not, and LeaseLost
+        where another process trades these seats now; nothing has changed then. Raises StoreFull, and Unavailable after
+        bounded attempts.
         """
         changed = {name: after for name, after in (risks or {}).items() if after != self.risks[name]}
         changes = [change for seat, draft in drafts for change in self._changes(seat, draft)]
         changes += self._risk_changes(drafts, changed)
-        version = await self._settled(changes, self._ids(), vital=vital)
+        changes += self.hold.checks((seat.origin.strategy, seat.symbol) for seat, _ in drafts)
+        version = await self._committed(changes, vital=vital)
         for seat, draft in drafts:
             _adopt(seat, draft, version)
         for name, after in changed.items():
             self.risks[name], self._risk_expects[name] = after, version
         self._emit([event for _, draft in drafts for event in draft.events])
 
-    async def _settled(self, changes: Sequence[Change], commit_id: str, *, vital: bool) -> str:
-        pause = FIRST_PAUSE
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self.store.commit(changes, commit_id=commit_id, vital=vital)
-            except (Unavailable, NotOpen) as error:
-                self._trouble(error)
-                if attempt == ATTEMPTS - 1:
-                    raise
-            await self._clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
-            await self._reopen()
-        raise AssertionError("unreachable")
+    async def ensure(self, seconds: float) -> None:
+        """Return while nobody else can take the seats for longer than that; raises LeaseLost, and Unavailable."""
+        await self.store.patiently(partial(self.hold.ensure, seconds))
 
-    async def _reopen(self) -> None:
-        # A store that failed (a flush, a lost disk) recovers by opening anew: never by trying the same file again.
-        points.reached("live.store-reopening")
+    async def _committed(self, changes: Sequence[Change], *, vital: bool) -> str:
         try:
-            await self.store.close()
-            await self.store.open()
-        except Unavailable as error:  # the next attempt says so again, and the last one raises
-            self._trouble(error)
+            return await self.store.commit(changes, commit_id=self._ids(), vital=vital)
+        except Conflict as error:
+            raise self.hold.lost(error) or error from error
 
     def _changes(self, seat: Seat, draft: Draft) -> Iterable[Change]:
         before, after = documents(seat.book), documents(draft.book)

@@ -137,6 +137,8 @@ class Orders:
         return None
 
     async def _send(self, seat: Seat, intent: Intent) -> OrderState:
+        # A fence stops writes, not sends: what is sent now is refused by the exchange before anybody else can decide.
+        await self._ledger.ensure(self._broker.request_expiry or 0.0)
         points.reached("orders.sending")
         if intent.order is None:
             state = await self._broker.cancel(intent.client_id, symbol=seat.symbol)

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from holdfast.errors import Conflict, InvalidOption
@@ -14,8 +15,9 @@ from holdfast.runtime.live.ledger import Ledger
 from holdfast.runtime.live.orders import Orders
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
+from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import StrategySpec
-from holdfast.store import Store
+from holdfast.store.lease import Hold
 from holdfast.system import Clock, Ids
 from holdfast.trading.events import ExchangeUnavailable, Happening, StoreUnavailable
 from holdfast.trading.inputs import Origin
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from holdfast.broker.protocol import Broker
     from holdfast.market.protocol import Exchange
 
-__all__ = ("Listener", "Parts")
+__all__ = ("CONFLICTS", "Listener", "Parts")
 
 T = TypeVar("T")
 CONFLICTS: Final = 8
@@ -40,7 +42,8 @@ class Parts:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Steady,
+        hold: Hold,
         exchange: "Exchange",
         broker: "Broker",
         wanted: Sequence[tuple[StrategySpec, str]],
@@ -55,13 +58,15 @@ class Parts:
         self.broker = broker
         self.profiles = profiles
         self.clock = clock
-        self.ledger = Ledger(store, clock=clock, ids=ids, emit=listener, trouble=self.store_trouble)
+        self.hold = hold
+        self.ledger = Ledger(store, hold=hold, ids=ids, emit=listener)
         self.patience = patience or Patience()
         self.orders = Orders(broker, exchange, self.ledger, clock=clock, patience=self.patience)
         self.caller = GuardedCaller()
         self.feed = Feed(exchange)
         self.seats = [self.seat(spec, symbol) for spec, symbol in wanted]
         self._listener = listener
+        store.trouble = self.store_trouble
 
     def seat(self, spec: StrategySpec, symbol: str) -> Seat:
         """Return a seat of this run for a strategy on a symbol, not loaded yet."""
@@ -88,6 +93,11 @@ class Parts:
             if seat.origin.risk is not None:
                 risks[seat.origin.risk] = settle_risk(draft, True, risks[seat.origin.risk])
         return risks
+
+    async def take(self, seats: Iterable[Seat], *, wait: bool = False) -> None:
+        """Become the one process that trades these seats; raises LeaseHeld where another one does."""
+        wanted = [(seat.origin.strategy, seat.symbol) for seat in seats]
+        await self.store.patiently(partial(self.hold.take, wanted, wait=wait))
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the exchange's answer to a question that changes nothing; see `Patience.ask`."""

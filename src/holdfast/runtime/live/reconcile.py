@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from holdfast.persist.schemas import SIGNAL
 from holdfast.runtime.live.seat import Seat
 from holdfast.store import Store
 from holdfast.trading.candle import MINUTE
 from holdfast.trading.ids import client_prefix, namespace_prefix
 from holdfast.trading.order import OrderState
+from holdfast.trading.signal import SignalRow
 
 if TYPE_CHECKING:
     from holdfast.broker.protocol import Broker
@@ -46,7 +48,8 @@ async def unknown_orders(store: Store, broker: "Broker", seats: Sequence[Seat]) 
     for seat in seats:
         unknown = _without(unknown, _ids_of_row(seat)) if unknown else {}
     if unknown:
-        unknown = _without(unknown, await _ids_in_streams(store))
+        # After the exchange was asked: what another process sends meanwhile, it has committed before.
+        unknown = _without(unknown, await _ids_in_rows(store) | await _ids_in_streams(store))
     return _by_seat(store, seats, unknown, usual)
 
 
@@ -78,7 +81,22 @@ def _without(orders: dict[str, OrderState], known: Iterable[str]) -> dict[str, O
 
 
 def _ids_of_row(seat: Seat) -> set[str]:
-    return set() if seat.row is None else {order.client_id for order in (seat.row.entry, *seat.row.exits)}
+    return set() if seat.row is None else _orders_of(seat.row)
+
+
+def _orders_of(row: SignalRow) -> set[str]:
+    of_intent = {row.intent.client_id} if row.intent is not None else set()
+    return {order.client_id for order in (row.entry, *row.exits)} | of_intent
+
+
+async def _ids_in_rows(store: Store) -> set[str]:
+    """Return the client ids of every live signal of the namespace."""
+    known: set[str] = set()
+    for name in (await store.names()).entities:
+        if name.startswith(("signal.", "schedule.")):
+            async for record in store.scan(name):
+                known |= set() if record.value is None else _orders_of(SIGNAL.from_document(record.value))
+    return known
 
 
 async def _ids_in_streams(store: Store) -> set[str]:

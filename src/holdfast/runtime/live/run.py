@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -12,8 +13,10 @@ from holdfast.runtime.live.engine import Engine
 from holdfast.runtime.live.parts import Listener, Parts
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.start import OrphanPolicy, Start
+from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import ExchangeSpec, StrategySpec
 from holdfast.store import Store
+from holdfast.store.lease import LEASE_SECONDS, Hold, Lease
 from holdfast.trading.events import Happening
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ class Options(Struct, frozen=True, kw_only=True):
     release: bool
     poll: float
     patience: Patience | None
+    wait: bool = False
+    lease: float = LEASE_SECONDS
 
 
 class LiveRun:
@@ -131,22 +136,39 @@ class LiveRun:
     async def trade(self, listener: Listener) -> None:
         """Run to the end, telling `listener` what was committed; the store is opened and closed here.
 
-        Raises LeaseHeld where another run of this desk has one of the strategies on one of the symbols.
+        Raises LeaseHeld where another run, of this desk or of another process, has one of the strategies on one of
+        the symbols (unless told to wait), and LeaseLost where another process has taken over.
         """
         rules = self._wanted[0][0].rules
         with self._desk.taking((spec.name, symbol) for spec, symbol in self._wanted):
-            async with (
-                self._desk.adapters.opened() as store,
-                connected(self._exchange, store, rules) as (market, broker),
-            ):
-                self._engine = self._assembled(store, market, broker, listener)
-                if self._detached:
-                    return
-                await self._engine.run()
+            async with self._desk.adapters.opened() as shared:
+                store = Steady(shared, clock=self._desk.clock, ids=self._desk.ids)
+                async with (
+                    connected(self._exchange, store, rules) as (market, broker),
+                    self._hold(shared, broker) as hold,
+                ):
+                    self._engine = self._assembled(store, hold, market, broker, listener)
+                    if self._detached:
+                        return
+                    await self._engine.run()
 
-    def _assembled(self, store: Store, market: Any, broker: Any, listener: Listener) -> Engine:
+    def _hold(self, store: Store, broker: Any) -> Hold:
+        """Return what keeps others from these seats: a lease, unless only one process can have the store open."""
+        desk, expiry = self._desk, broker.request_expiry or 0.0
+        if not store.shared:
+            return Hold()
+        return Lease(
+            store,
+            clock=desk.clock,
+            ids=desk.ids,
+            processes=desk.processes,
+            seconds=max(self._options.lease, 3 * expiry),  # a request must fit in with room to spare
+        )
+
+    def _assembled(self, store: Steady, hold: Hold, market: Any, broker: Any, listener: Listener) -> Engine:
         parts = Parts(
             store=store,
+            hold=hold,
             exchange=market,
             broker=broker,
             wanted=self._wanted,
@@ -163,4 +185,5 @@ class LiveRun:
             resume=self._options.resume,
             release=self._options.release,
         )
-        return Engine(parts, start, poll=self._options.poll)
+        taking = partial(parts.take, parts.seats, wait=self._options.wait)
+        return Engine(parts, start, taking, poll=self._options.poll)

@@ -10,6 +10,7 @@ from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.run import LiveRun, Options
 from holdfast.runtime.live.start import OrphanPolicy
 from holdfast.runtime.wanted import Candles, pairs, replay, series_of
+from holdfast.store.lease import LEASE_SECONDS
 from holdfast.trading.events import Happening
 
 if TYPE_CHECKING:
@@ -36,19 +37,25 @@ class Live:
         release: bool = False,
         poll: float = 1.0,
         patience: Patience | None = None,
+        wait: bool = False,
+        lease: float = LEASE_SECONDS,
     ) -> "LiveRun":
         """Return a live run of strategies on symbols; it starts when it is iterated, and yields its events.
 
         With `candles` (a CSV file, a series, or one of these by symbol) it trades on paper over them, at its own pace.
         `policy` says what to do with open signals that nobody in this run would watch, `resume` lifts stored
         stops and halts, `release` takes the signals of halted symbols off the books (a person has looked after
-        them). `poll` is the longest pause (s) before an exchange is asked for candles again.
+        them). `poll` is the longest pause (s) before an exchange is asked for candles again. Where several processes
+        can open the store, one at a time trades a strategy on a symbol: `wait` until another one lets go or is dead
+        instead of raising LeaseHeld; it counts as dead when it has not shown for `lease` seconds that it is alive.
         """
         if policy not in get_args(OrphanPolicy):
             known = ", ".join(get_args(OrphanPolicy))
             raise InvalidOption(f"there is no policy {policy!r}; known: {known}", policy=policy)
         if not 0 < poll < math.inf:
             raise InvalidOption(f"poll is a number of seconds above 0, not {poll!r}", poll=poll)
+        if not 0 < lease < math.inf:
+            raise InvalidOption(f"lease is a number of seconds above 0, not {lease!r}", lease=lease)
         wanted = pairs(self._desk, symbols, strategy_name)
         if candles is None:
             exchange = self._desk.exchange_named(exchange_name)
@@ -56,7 +63,15 @@ class Live:
             exchange = replay(series_of(candles, list(dict.fromkeys(symbol for _, symbol in wanted))))
         else:
             raise InvalidOption("candles are traded on paper, an exchange is somewhere else: choose one")
-        options = Options(policy=policy, resume=resume, release=release, poll=poll, patience=patience)
+        options = Options(
+            policy=policy,
+            resume=resume,
+            release=release,
+            poll=poll,
+            patience=patience,
+            wait=wait,
+            lease=lease,
+        )
         return LiveRun(self._desk, exchange, wanted, options)
 
     def background(

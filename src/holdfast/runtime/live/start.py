@@ -10,11 +10,11 @@ from functools import partial
 from typing import Final, Literal
 
 from holdfast import points
-from holdfast.errors import Orphaned, WrongNamespace
+from holdfast.errors import Conflict, Orphaned, WrongNamespace
 from holdfast.persist.schemas import SIGNAL
 from holdfast.runtime.book import Draft
 from holdfast.runtime.live.agreement import compare, doubtful, release
-from holdfast.runtime.live.parts import Parts
+from holdfast.runtime.live.parts import CONFLICTS, Parts
 from holdfast.runtime.live.reconcile import unknown_orders
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.live.warnings import warnings
@@ -59,15 +59,13 @@ class Start:
         self._warnings: tuple[str, ...] = ()
 
     async def run(self) -> None:
-        """Do all of it; raises Orphaned, WrongNamespace, and what the store and exchange raise."""
+        """Do the rest, once the seats are taken; raises Orphaned, and what the store and exchange raise."""
         parts = self._parts
-        await self._bind()
         self._warnings = tuple(warnings(parts.store, parts.broker))
         for warning in self._warnings:
             logging.getLogger("holdfast.live").warning("%s", warning)
         await self._take_orphans()
         await parts.ask(parts.orders.synchronise)
-        await parts.ledger.load(parts.seats)
         await self._begin()
         for seat in parts.seats:
             seat.market = await parts.ask(partial(parts.exchange.market, seat.symbol))
@@ -76,8 +74,8 @@ class Start:
         await self._reconcile()
         await self._flatten()
 
-    async def _bind(self) -> None:
-        """Tie the namespace to an exchange and account at first use."""
+    async def bind(self) -> None:
+        """Tie the namespace to an exchange and account at first use; raises WrongNamespace for another one's."""
         parts = self._parts
         wanted = {
             "exchange": parts.exchange.name,
@@ -109,10 +107,12 @@ class Start:
         for row in rows:
             known = self._registered.get(row.strategy)
             spec = watcher(row.strategy, known.rules if known else Rules(), risk=row.risk)
-            self._parts.seats.append(self._parts.seat(spec, row.symbol))
+            seat = self._parts.seat(spec, row.symbol)
+            await self._parts.take([seat])
+            self._parts.seats.append(seat)
 
     async def _orphans(self) -> list[SignalRow]:
-        """Return the live signals in the store whose strategy and symbol no seat of this run has."""
+        """Return the live signals in the store whose strategy and symbol no run has, neither this nor another one."""
         store = self._parts.store
         taken = {(seat.origin.strategy, seat.symbol) for seat in self._parts.seats}
         rows = []
@@ -120,7 +120,9 @@ class Start:
             if name.startswith(("signal.", "schedule.")):
                 found = [record.value async for record in store.scan(name)]
                 rows += [SIGNAL.from_document(value) for value in found if value is not None]
-        return [row for row in rows if (row.strategy, row.symbol) not in taken]
+        rows = [row for row in rows if (row.strategy, row.symbol) not in taken]
+        watched = await self._parts.hold.held_by_others((row.strategy, row.symbol) for row in rows)
+        return [row for row in rows if (row.strategy, row.symbol) not in watched]
 
     def _starts_later(self, row: SignalRow) -> bool:
         if row.strategy not in self._registered:
@@ -149,8 +151,15 @@ class Start:
     async def _begin(self) -> None:
         """Commit that the run has the seats; a seat's first cursor is the market's time now, and never moves back."""
         now = await self._parts.ask(self._parts.exchange.now)
-        drafts = [(seat, await self._begun(seat, now - now % MINUTE)) for seat in self._parts.seats]
-        await self._parts.ledger.commit(drafts, self._parts.places_left(drafts), vital=True)
+        for attempt in range(CONFLICTS):
+            await self._parts.ledger.load(self._parts.seats)
+            drafts = [(seat, await self._begun(seat, now - now % MINUTE)) for seat in self._parts.seats]
+            try:
+                await self._parts.ledger.commit(drafts, self._parts.places_left(drafts), vital=True)
+                break
+            except Conflict:  # another process has changed a risk profile's positions meanwhile
+                if attempt == CONFLICTS - 1:
+                    raise
         points.reached("start.committed")
 
     async def _begun(self, seat: Seat, now: int) -> Draft:

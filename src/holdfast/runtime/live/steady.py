@@ -1,0 +1,118 @@
+"""The store as a run sees it: patient with one that is away for a while, and settling what is unknown.
+
+Reads are asked again; a commit whose outcome is unknown is repeated under its id. Everybody is told of the trouble.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar
+
+from holdfast import points
+from holdfast.errors import NotOpen, Unavailable
+from holdfast.store import Change, CommitId, Event, Key, Names, Record, Store
+from holdfast.store.wrappers.base import Wrapper
+from holdfast.system import Clock, Ids
+
+__all__ = ("Steady",)
+
+T = TypeVar("T")
+
+ATTEMPTS: Final = 8
+FIRST_PAUSE: Final = 0.05
+LONGEST_PAUSE: Final = 10.0
+PAGE: Final = 500
+
+
+class Steady(Wrapper):
+    """A store that is asked again, with back-off, while it is Unavailable; raises that after bounded attempts.
+
+    The user of the run opens and closes what is inside.
+    """
+
+    def __init__(
+        self, inner: Store, *, clock: Clock, ids: Ids, trouble: Callable[[Exception], None] = lambda _: None
+    ) -> None:
+        super().__init__(inner)
+        self.trouble = trouble
+        self._clock = clock
+        self._ids = ids
+
+    async def get(self, *keys: Key) -> list[Record | None]:
+        """Return the records of `keys` in their order, from one consistent durable snapshot."""
+        return await self.patiently(partial(self.inner.get, *keys))
+
+    async def scan(
+        self, entity_name: str, *, after: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Record]:
+        """Yield the records of an entity name by id, a page at a time."""
+        while limit is None or limit > 0:
+            size = PAGE if limit is None else min(PAGE, limit)
+            page = await self.patiently(partial(self._records, entity_name, after, size))
+            for record in page:
+                yield record
+            if len(page) < size:
+                return
+            after, limit = page[-1].key.entity_id, None if limit is None else limit - len(page)
+
+    async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
+        """Yield the events of a stream, oldest first, a page at a time."""
+        while limit is None or limit > 0:
+            size = PAGE if limit is None else min(PAGE, limit)
+            page = await self.patiently(partial(self._events, stream, after, size))
+            for event in page:
+                yield event
+            if len(page) < size:
+                return
+            after, limit = page[-1].number, None if limit is None else limit - len(page)
+
+    async def names(self) -> Names:
+        """Return the entity names that have records, and the streams that have events."""
+        return await self.patiently(self.inner.names)
+
+    async def last_number(self, stream: str) -> int:
+        """Return the number of a stream's newest event, 0 where it has none."""
+        return await self.patiently(partial(self.inner.last_number, stream))
+
+    async def commit(
+        self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
+    ) -> CommitId:
+        """Make all changes or none; an unknown outcome is settled by repeating the commit under its id."""
+        commit_id = self._ids() if commit_id is None else commit_id
+        return await self.patiently(partial(self.inner.commit, changes, commit_id=commit_id, vital=vital))
+
+    async def renew(self) -> None:
+        """Open what is inside anew, so that what it holds now is believed: after it went back."""
+        await self.inner.close()
+        await self.patiently(self.inner.open)
+
+    async def patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Return what `act` returns, done again while the store is away; raises the last Unavailable or NotOpen."""
+        pause = FIRST_PAUSE
+        for attempt in range(ATTEMPTS):
+            try:
+                return await act()
+            except (Unavailable, NotOpen) as error:
+                self.trouble(error)
+                if attempt == ATTEMPTS - 1 or not error.facts.get("retryable", True):
+                    raise
+            await self._clock.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            await self._reopen()
+        raise AssertionError("unreachable")
+
+    async def _reopen(self) -> None:
+        points.reached("live.store-reopening")
+        try:
+            # A store that failed (a flush, a lost disk) recovers by opening anew: never by trying the same file
+            # again. A server's finds its way back by itself, and other runs of this process use it meanwhile.
+            if not self.shared:
+                await self.inner.close()
+            await self.inner.open()
+        except Unavailable as error:  # the next attempt says so again, and the last one raises
+            self.trouble(error)
+
+    async def _records(self, entity_name: str, after: str | None, limit: int) -> list[Record]:
+        return [record async for record in self.inner.scan(entity_name, after=after, limit=limit)]
+
+    async def _events(self, stream: str, after: int, limit: int) -> list[Event]:
+        return [event async for event in self.inner.read(stream, after=after, limit=limit)]

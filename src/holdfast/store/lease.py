@@ -1,0 +1,306 @@
+"""Who may trade, where several processes can open one store: a lease on each (strategy, symbol).
+
+A fence and a clock. The fence: every commit of a run checks its own owner records, so that one which has lost
+them commits nothing more. The clock: a fence stops writes, not sends, so nothing is sent unless the lease has
+longer to run than the request can take; it runs from before the last heartbeat was sent. (M. Kleppmann, "How to do
+distributed locking", 2016, on why a lease without a fence is no mutual exclusion.)
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from holdfast.errors import Conflict, LeaseHeld, LeaseLost, StoreError, Unavailable
+from holdfast.store.base import ABSENT, Change, Check, Delete, Expect, Put, Record, Store, Version
+from holdfast.store.workers import (
+    OWNER,
+    WORKER,
+    Owner,
+    Seating,
+    Watch,
+    Worker,
+    named,
+    owner_key,
+    worker_key,
+    worker_of,
+)
+from holdfast.system import Clock, Ids, Processes
+
+__all__ = ("LEASE_SECONDS", "Hold", "Lease")
+
+LEASE_SECONDS: Final = 10.0
+BEATS: Final = 4
+"""Heartbeats in a lease's time: three may be late, and nothing is lost."""
+
+
+class Beat(Struct, frozen=True):
+    """A heartbeat as it was sent: its commit, and when this began."""
+
+    changes: tuple[Change, ...]
+    commit_id: str
+    worker: Worker
+    since: float
+
+
+class Hold:
+    """What a run holds of a store that no other process can open: all seats, for as long as it runs."""
+
+    async def take(self, seats: Iterable[Seating], *, wait: bool = False) -> None:
+        """Become the one who trades these seats."""
+
+    async def held_by_others(self, seats: Iterable[Seating]) -> set[Seating]:
+        """Return which of these seats another, living process trades."""
+        return set()
+
+    def checks(self, seats: Iterable[Seating]) -> list[Change]:
+        """Return what a commit about these seats must check."""
+        return []
+
+    def check(self) -> None:
+        """Raise LeaseLost where somebody else has taken over."""
+
+    def lost(self, error: Conflict) -> LeaseLost | None:
+        """Return the LeaseLost that a Conflict amounts to, None where it is about something else."""
+
+    async def ensure(self, seconds: float) -> None:
+        """Return while nobody else can take the seats for longer than that."""
+
+    async def retake(self) -> None:
+        """Take all seats anew, in a store that has lost what was held in it."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+class Lease(Hold):
+    """What a run holds where several processes can open the store: takes seats, keeps beating, lets go at the end.
+
+    Use it as `async with`: the heart beats while inside. It commits to the store it was given.
+    """
+
+    def __init__(
+        self, store: Store, *, clock: Clock, ids: Ids, processes: Processes, seconds: float = LEASE_SECONDS
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._seconds = seconds
+        self._id = ids()
+        self._worker = Worker(process=processes.this(), since=clock.now(), lease=seconds)
+        self._version: Version | None = None
+        self._owned: dict[Seating, Version] = {}
+        self._since = 0.0
+        self._unsettled: Beat | None = None
+        self._renewing = asyncio.Lock()
+        self._watch = Watch(store, clock=clock, processes=processes)
+        self._lost: LeaseLost | None = None
+        self._keeping: asyncio.Task[None] | None = None
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which nobody else can take the seats; 0 where this is not certain."""
+        if self._version is None or self._lost is not None:
+            return 0.0
+        return max(0.0, self._seconds - (self._clock.monotonic() - self._since))
+
+    def checks(self, seats: Iterable[Seating]) -> list[Change]:
+        """Return what a commit about these seats must check: that they are still this run's."""
+        return [Check(owner_key(seat), self._owned[seat]) for seat in seats]
+
+    def check(self) -> None:
+        """Raise LeaseLost where a heartbeat has found that somebody else has taken over."""
+        if self._lost is not None:
+            raise self._lost
+
+    def lost(self, error: Conflict) -> LeaseLost | None:
+        """Return the LeaseLost that a Conflict amounts to, None where it is about something else."""
+        mine = {owner_key(seat) for seat in self._owned} | {worker_key(self._id)}
+        if error.key not in mine:
+            return None
+        self._lost = LeaseLost(
+            f"{named(map(owner_key, self._owned))}: another process trades this now. This run "
+            f"had not shown for {self._seconds:g} s that it was alive; it sends nothing more",
+            key=error.key,
+        )
+        return self._lost
+
+    # ------------------------------------------------------------ taking
+
+    async def take(self, seats: Iterable[Seating], *, wait: bool = False) -> None:
+        """Become the owner of all of these seats, at one instant, or of none.
+
+        A dead owner's are taken over: at once where this machine knows that it is dead, else when its heartbeat has
+        stood still for its lease's time. A live one's raise LeaseHeld that names it, or with `wait` are waited for.
+        """
+        wanted = sorted(set(seats) - set(self._owned))
+        told = set[str]()
+        while wanted:
+            records = await self._store.get(*map(owner_key, wanted))
+            alive = await self._look(records, wait=wait, told=told)
+            if not alive and await self._taken(wanted, records):
+                return
+            await self._clock.sleep(self._seconds / 20 if alive else 0)
+
+    async def held_by_others(self, seats: Iterable[Seating]) -> set[Seating]:
+        """Return which of these seats another, living process trades; watches a heartbeat where that is not sure."""
+        wanted = sorted(set(seats) - set(self._owned))
+        while True:
+            records = await self._store.get(*map(owner_key, wanted))
+            states = {worker: await self._watch.alive(worker) for worker in self._foreign(records)}
+            if None not in states.values():
+                break
+            await self._clock.sleep(self._seconds / 20)
+        owners = zip(wanted, records, strict=True)
+        return {seat for seat, record in owners if record is not None and states.get(worker_of(record))}
+
+    def _foreign(self, records: Sequence[Record | None]) -> list[str]:
+        return sorted({worker_of(record) for record in records if record is not None} - {self._id})
+
+    async def _look(self, records: Sequence[Record | None], *, wait: bool, told: set[str]) -> bool:
+        """Return whether any of the owners may be alive; raises LeaseHeld where one is, unless to `wait`."""
+        undecided = False
+        for name in self._foreign(records):
+            state = await self._watch.alive(name)
+            if state is False:
+                continue
+            undecided = True
+            if state is True:
+                held = await self._held(name, records)
+                if not wait:
+                    raise held
+                if name not in told:
+                    told.add(name)
+                    logging.getLogger("holdfast.live").warning("waiting: %s", held)
+        return undecided
+
+    async def _taken(self, wanted: Sequence[Seating], records: Sequence[Record | None]) -> bool:
+        """Commit the new owners, and that the old ones were still dead; return False where one was not."""
+        gone = {name: await self._watch.record(name) for name in self._foreign(records)}
+        dead: list[Change] = []
+        for name, record in gone.items():
+            if record is None:
+                dead.append(Check(worker_key(name), ABSENT))
+            elif await self._watch.alive(name) is False:
+                dead.append(Delete(worker_key(name), record.version))
+            else:
+                return False
+        owner = OWNER.to_document(Owner(worker=self._id))
+        expects = [ABSENT if record is None else record.version for record in records]
+        owners = [Put(owner_key(s), owner, e) for s, e in zip(wanted, expects, strict=True)]
+        async with self._renewing:
+            try:
+                version = await self._beat([*dead, *owners])
+            except Conflict as error:
+                if (lost := self.lost(error)) is not None:
+                    raise lost from error
+                return False  # somebody else was first, or is alive after all
+        self._owned.update(dict.fromkeys(wanted, version))
+        return True
+
+    async def _held(self, name: str, records: Sequence[Record | None]) -> LeaseHeld:
+        keys = [r.key for r in records if r is not None and worker_of(r) == name]
+        record = await self._watch.record(name)
+        facts: dict[str, Any] = {"pid": 0, "host": "?", "since": 0}
+        if record is not None:
+            worker = WORKER.from_document(record.value)
+            facts = {"pid": worker.process.pid, "host": worker.process.host, "since": worker.since}
+        return LeaseHeld(
+            f"{named(keys)} is traded by process {facts['pid']} on {facts['host']}, which is alive: "
+            "stop that one first, or wait for it (wait=True, --wait)",
+            **facts,
+        )
+
+    # ------------------------------------------------------------ keeping
+
+    async def renew(self) -> None:
+        """Show that this process is alive; raises LeaseLost where it was taken for dead, and Unavailable."""
+        async with self._renewing:
+            self.check()
+            try:
+                await self._beat([])
+            except Conflict as error:
+                raise self.lost(error) or error from error
+
+    async def ensure(self, seconds: float) -> None:
+        """Return while nobody else can take the seats for longer than that; renews the lease where need be.
+
+        Raises LeaseLost, and Unavailable where the store does not let the lease be renewed in time.
+        """
+        self.check()
+        if self.remaining <= seconds:
+            await self.renew()
+        if self.remaining <= seconds:
+            raise Unavailable(
+                f"{self._store.url} is too slow to keep a lease of {self._seconds:g} s", unknown=False
+            )
+
+    async def retake(self) -> None:
+        """Take all seats anew, in a store that has lost what was held in it; raises LeaseHeld."""
+        seats, self._owned = list(self._owned), {}
+        self._id, self._version, self._unsettled, self._lost = self._ids(), None, None, None
+        await self.take(seats)
+
+    async def __aenter__(self) -> Self:
+        self._keeping = asyncio.create_task(self._keep(), name="holdfast-lease")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.wait([self._keeping])
+        await self._release()
+
+    async def _keep(self) -> None:
+        """Beat until cancelled, or the lease is lost, which `check` and every commit then say."""
+        log = logging.getLogger("holdfast.live")
+        while self._lost is None:
+            await self._clock.sleep(self._seconds / BEATS)
+            try:
+                if self._version is not None:
+                    await self.renew()
+            except LeaseLost as error:
+                log.error("%s", error)
+            except StoreError as error:  # the store's own troubles are told where something is committed
+                log.warning("no heartbeat: %s", error)
+
+    async def _release(self) -> None:
+        """Let others have the seats at once; where that fails the lease runs out by itself."""
+        if self._version is None or self._lost is not None:
+            return
+        owners = [Delete(owner_key(seat), version) for seat, version in self._owned.items()]
+        try:
+            await self._store.commit([Delete(worker_key(self._id), self._version), *owners], vital=True)
+        except StoreError as error:
+            logging.getLogger("holdfast.live").warning("the lease is left to run out: %s", error)
+        self._owned, self._version = {}, None
+
+    async def _beat(self, others: Sequence[Change]) -> Version:
+        """Commit the next heartbeat, with other changes, behind one whose outcome is unknown."""
+        if self._unsettled is not None:
+            await self._settle(self._unsettled)
+        expect: Expect = ABSENT if self._version is None else self._version
+        worker = replace(self._worker, beat=self._worker.beat + 1)
+        changes = (Put(worker_key(self._id), WORKER.to_document(worker), expect), *others)
+        # From before it is sent: whoever reads it later watches it for at least as long.
+        return await self._settle(Beat(changes, self._ids(), worker, self._clock.monotonic()))
+
+    async def _settle(self, beat: Beat) -> Version:
+        self._unsettled = beat
+        try:
+            version = await self._store.commit(beat.changes, commit_id=beat.commit_id, vital=True)
+        except Unavailable as error:
+            if not error.facts.get("unknown", False):
+                self._unsettled = None
+            raise  # an unknown one is sent again, under its id, before anything else
+        except StoreError:
+            self._unsettled = None
+            raise
+        self._unsettled, self._worker, self._version, self._since = None, beat.worker, version, beat.since
+        return version
