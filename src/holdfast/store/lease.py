@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from holdfast import points
 from holdfast.errors import Conflict, LeaseHeld, LeaseLost, StoreError, Unavailable
 from holdfast.store.base import ABSENT, Change, Check, Delete, Expect, Put, Record, Store, Version
 from holdfast.store.workers import (
@@ -30,7 +31,10 @@ from holdfast.store.workers import (
 )
 from holdfast.system import Clock, Ids, Processes
 
-__all__ = ("LEASE_SECONDS", "Hold", "Lease")
+__all__ = ("LEASE_SECONDS", "POINTS", "Hold", "Lease")
+
+POINTS: Final = ("lease.taken", "lease.renewed", "lease.released")
+"""The crash points of a lease, in no order."""
 
 LEASE_SECONDS: Final = 10.0
 BEATS: Final = 4
@@ -202,6 +206,7 @@ class Lease(Hold):
                     raise lost from error
                 return False  # somebody else was first, or is alive after all
         self._owned.update(dict.fromkeys(wanted, version))
+        points.reached("lease.taken")
         return True
 
     async def _held(self, name: str, records: Sequence[Record | None]) -> LeaseHeld:
@@ -227,6 +232,7 @@ class Lease(Hold):
                 await self._beat([])
             except Conflict as error:
                 raise self.lost(error) or error from error
+            points.reached("lease.renewed")
 
     async def ensure(self, seconds: float) -> None:
         """Return while nobody else can take the seats for longer than that; renews the lease where need be.
@@ -277,6 +283,7 @@ class Lease(Hold):
         owners = [Delete(owner_key(seat), version) for seat, version in self._owned.items()]
         try:
             await self._store.commit([Delete(worker_key(self._id), self._version), *owners], vital=True)
+            points.reached("lease.released")
         except StoreError as error:
             logging.getLogger("holdfast.live").warning("the lease is left to run out: %s", error)
         self._owned, self._version = {}, None

@@ -46,6 +46,7 @@ PRELOADED: Final = (
 LISTS: Final = (
     "holdfast.persist",
     "holdfast.runtime.live",
+    "holdfast.store.lease",
     "holdfast.store.backends.file",
     "holdfast.store.backends.mongo",
     "holdfast.store.backends.postgres",
