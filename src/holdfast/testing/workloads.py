@@ -37,7 +37,7 @@ __all__ = (
     "read_log",
 )
 
-ACCOUNTS: Final = 6
+ACCOUNTS: Final = 8
 BALANCE: Final = 1_000
 LEDGER: Final = "bank.ledger"
 PAUSE: Final = 0.02

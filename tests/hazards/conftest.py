@@ -1,0 +1,56 @@
+"""Every backend that can be tried here, its server once for all tests, and processes to put on it."""
+
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+
+import pytest
+
+from holdfast.testing.servers.park import KINDS, Kind, Park
+from tests.hazards.crowd import Crowd
+
+
+def _there(kind: Kind) -> bool:
+    modules = [f"{kind.points}.store" if "backends" in kind.points else kind.points]
+    modules += [kind.server.partition(":")[0]] if kind.server else []
+    return all(find_spec(module) is not None for module in modules)
+
+
+NAMES = tuple(name for name, kind in KINDS.items() if _there(kind))
+SHARED = tuple(name for name in NAMES if KINDS[name].shared)
+SERVED = tuple(name for name in NAMES if KINDS[name].server)
+QUICK = "connect_timeout=1&read_timeout=1&commit_timeout=1"
+DRIVERS = [module for kind in KINDS.values() for module in kind.drivers]
+
+
+def backends(*names: str) -> list[object]:
+    """Return the parameters of a test over these backends, each skipped where its server is not installed."""
+    return [
+        pytest.param(name, marks=[pytest.mark.server(name)] if KINDS[name].server else []) for name in names
+    ]
+
+
+def points_of(kind: Kind) -> list[str]:
+    """Return the crash points of a backend."""
+    return sorted(import_module(kind.points).POINTS)
+
+
+def quick(url: str) -> str:
+    """Return a server's URL with time-outs that a test can wait for."""
+    return (
+        url
+        if url.startswith(("file:", "adapter:", "sqlite:"))
+        else f"{url}{'&' if '?' in url else '?'}{QUICK}"
+    )
+
+
+@pytest.fixture(scope="session")
+def park() -> Iterator[Park]:
+    with Park() as park:
+        yield park
+
+
+@pytest.fixture(scope="session")
+def crowd() -> Iterator[Crowd]:
+    with Crowd(4, preload=DRIVERS) as crowd:
+        yield crowd

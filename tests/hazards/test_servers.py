@@ -1,0 +1,90 @@
+"""Servers that are killed, hung or cut off under load: what they acknowledged stays, what is unknown is settled."""
+
+import random
+
+import pytest
+
+from holdfast.testing.servers.park import Park
+from holdfast.testing.verdict import Verdict
+from tests.hazards.conftest import SERVED, backends, quick
+from tests.hazards.crowd import Bank, Crowd, proxied, until
+
+SEED = 37
+
+
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_a_server_that_is_killed_under_load(park: Park, crowd: Crowd, backend: str) -> None:
+    chance = random.Random(SEED)
+    server = park.server(backend)
+    with Bank(crowd, quick(park.url(backend)), seed=SEED) as bank:
+        for _ in range(3):
+            bank.process()
+        for turn in range(5):
+            bank.more(chance.randint(10, 40))
+            server.kill()
+            if turn % 2:  # it is away for a while: everybody notices
+                bank.tried(3, number=0)
+            server.start()
+        bank.more(20)
+        verdict = bank.verdict()
+    assert verdict.sound, verdict.words
+    assert verdict.counts["unknown commits"] + verdict.counts.get("failed", 0) > 0
+
+
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_a_server_that_hangs_longer_than_anybody_waits(park: Park, crowd: Crowd, backend: str) -> None:
+    server = park.server(backend)
+    with Bank(crowd, quick(park.url(backend)), seed=SEED) as bank:
+        for _ in range(3):
+            bank.process()
+        for _ in range(2):
+            bank.more(15)
+            before = [bank.troubled(number) for number in range(3)]
+            server.pause()
+            try:
+                for number in range(3):
+                    until(lambda: bank.troubled(number) > before[number], "a commit times out")  # noqa: B023
+            finally:
+                server.resume()
+        bank.more(20)
+        verdict = bank.verdict()
+    assert verdict.sound, verdict.words
+    assert verdict.counts["settled"] > 0
+
+
+def harmed(park: Park, crowd: Crowd, backend: str, *patches: str) -> Verdict:
+    """Return the verdict on a bank whose connections were cut and whose answers were lost, under load."""
+    url = quick(park.url(backend))
+    with (
+        proxied(url, park.server(backend).port) as (around, harm),
+        Bank(crowd, url, seed=SEED, patches=patches) as bank,
+    ):
+        bank.process(writers=1)
+        for _ in range(2):
+            bank.process(url=around)
+        for _ in range(4):
+            bank.more(10)
+            harm.cut()
+        for _ in range(5):
+            bank.more(10)
+            goal = harm.lost + 2
+            harm.set("lose_answers", True)
+            until(lambda: harm.lost >= goal, "answers are lost")  # noqa: B023
+            harm.set("lose_answers", False)
+        bank.more(20)
+        verdict = bank.verdict()
+        assert harm.lost >= 10
+    return verdict
+
+
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_connections_cut_and_answers_lost(park: Park, crowd: Crowd, backend: str) -> None:
+    verdict = harmed(park, crowd, backend)
+    assert verdict.sound, verdict.words
+    assert verdict.counts["settled"] > 0
+
+
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_a_repeated_commit_under_a_fresh_id_is_noticed(park: Park, crowd: Crowd, backend: str) -> None:
+    verdict = harmed(park, crowd, backend, "tests.hazards.mutants:fresh_ids")
+    assert verdict.doubled, verdict.words

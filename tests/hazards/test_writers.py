@@ -1,0 +1,70 @@
+"""Writers at once, and writers that are killed: nothing acknowledged is lost, nothing doubled, nothing seen torn."""
+
+import random
+import signal
+
+import pytest
+
+from holdfast.testing.servers.park import KINDS, Park
+from tests.hazards.conftest import NAMES, SHARED, backends
+from tests.hazards.crowd import Bank, Crowd, send
+
+SEED = 11
+
+
+@pytest.mark.parametrize("backend", backends(*NAMES))
+def test_writers_at_once(park: Park, crowd: Crowd, backend: str) -> None:
+    with Bank(crowd, park.url(backend), seed=SEED) as bank:
+        for _ in range(3 if KINDS[backend].shared else 1):
+            bank.process(writers=2 if KINDS[backend].shared else 6)
+        for number in range(len(bank.logs)):
+            bank.more(40, number=number)
+        verdict = bank.verdict()
+    assert verdict.sound, verdict.words
+    assert verdict.counts["refused"] > 0  # they were in each other's way, so the expectations were needed
+    assert verdict.counts.get("unknown", 0) == 0
+
+
+@pytest.mark.parametrize("backend", backends(*NAMES))
+def test_writers_killed_at_random(park: Park, crowd: Crowd, backend: str) -> None:
+    chance = random.Random(SEED)
+    with Bank(crowd, park.url(backend), seed=SEED) as bank:
+        alive = [bank.process() for _ in range(3 if KINDS[backend].shared else 1)]
+        kills = 0
+        for _ in range(8):
+            victim = alive.pop(chance.randrange(len(alive)))
+            bank.more(chance.randint(3, 25), number=victim)
+            send(bank.pid(victim), signal.SIGKILL)
+            kills += bank.lives[victim].result().ended == "killed"
+            alive.append(bank.process())
+        bank.more(10, number=alive[-1])
+        verdict = bank.verdict()
+    assert kills == 8
+    assert verdict.sound, verdict.words
+
+
+MUTANTS = {"fresh_ids": "", "in_two": "torn", "check_first": "wrong", "acknowledges_first": "lost"}
+
+
+@pytest.mark.parametrize("mutant", ["in_two", "check_first"])
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_store_that_does_it_wrong_is_noticed(park: Park, crowd: Crowd, backend: str, mutant: str) -> None:
+    patches = [f"tests.hazards.mutants:{mutant}"]
+    with Bank(crowd, park.url(backend), seed=SEED, patches=patches) as bank:
+        for _ in range(3):
+            bank.process()
+        for number in range(3):
+            bank.more(60, number=number)
+        verdict = bank.verdict()
+    assert {"in_two": verdict.torn, "check_first": verdict.wrong}[mutant], verdict.words
+
+
+def test_an_answer_before_the_write_is_noticed(park: Park, crowd: Crowd) -> None:
+    patches = ["tests.hazards.mutants:acknowledges_first"]
+    with Bank(crowd, park.url("file"), seed=SEED, patches=patches) as bank:
+        victim = bank.process(writers=4)
+        bank.more(30)
+        send(bank.pid(victim), signal.SIGKILL)
+        bank.lives[victim].result()
+        verdict = bank.verdict()
+    assert verdict.lost, verdict.words
