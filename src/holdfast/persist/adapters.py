@@ -104,10 +104,16 @@ class Adapters:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Store]:
-        """Yield the desk's one store, open: the same for all who are inside on this event loop.
+        """Yield the desk's one store, open, for a run: what it decides on is read past every cache.
 
-        It is closed with the last of them, unless it was open before the first.
+        It is the same for all who are inside on this event loop, and closed with the last of them, unless it was
+        open before the first.
         """
+        async with self._joined() as store:
+            yield store.uncached
+
+    @asynccontextmanager
+    async def _joined(self) -> AsyncIterator[Store]:
         shared, user = self._shared(), _User()
         try:
             yield await shared.join(user)
@@ -144,7 +150,7 @@ class Adapters:
                 self._homes.remove(loop)
 
     async def _here(self, act: Callable[[Store], Awaitable[T]]) -> T:
-        async with self.opened() as store:
+        async with self._joined() as store:
             return await act(store)
 
     def _shared(self) -> SharedStore:

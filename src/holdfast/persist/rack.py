@@ -25,7 +25,8 @@ class Rack:
     """Finds the adapter of an entity name: its domain's own, else the signal adapter under the full name."""
 
     def __init__(self, ctors: Mapping[str, Ctor], *, base_dir: str, namespace: str) -> None:
-        self._ctors = dict(ctors)
+        # A run decides on what is read here: a view of a cached store reads past the cache.
+        self._ctors: dict[str, Ctor] = {domain: getattr(c, "uncached", c) for domain, c in ctors.items()}
         self._base_dir = base_dir
         # Two namespaces on one database must not meet, also where an adapter looks at entity_name only.
         self._prefix = "" if namespace == "default" else f"{namespace}."

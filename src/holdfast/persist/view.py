@@ -41,6 +41,11 @@ class StoreViews:
         """What a write through a view survives: what the store declares."""
         return self.store.durability
 
+    @property
+    def uncached(self) -> "StoreViews":
+        """Views of the same store that read past its caches."""
+        return self if self.store.uncached is self.store else StoreViews(self.store.uncached)
+
     def __call__(self, entity_name: str, base_dir: str = "") -> StorePersist:
         """Return the view of an entity name in the store; does no I/O."""
         return StorePersist(self, entity_name, base_dir)

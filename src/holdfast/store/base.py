@@ -144,6 +144,10 @@ class Store(ABC):
         Each caller gets values of its own. Raises Corrupt for a key that is there and unreadable.
         """
 
+    async def fresh(self, *keys: Key) -> list[Record | None]:
+        """Return what `get` returns, read past every cache: what a decision rests on is read by this one."""
+        return await self.get(*keys)
+
     @abstractmethod
     def scan(
         self, entity_name: str, *, after: str | None = None, limit: int | None = None
@@ -171,6 +175,14 @@ class Store(ABC):
         InvalidValue, StoreFull, Unavailable (`unknown=True` where it may have happened: repeat with the same
         id; `retryable=False` where a person must mend something first), WentBack.
         """
+
+    @property
+    def uncached(self) -> "Store":
+        """This store as one that reads past every cache: what decides anything uses this one.
+
+        Only its reads differ: it is opened, closed and committed to through the same wrappers, caches included.
+        """
+        return self
 
     @property
     def persist(self) -> Callable[[str, str], Any]:

@@ -1,14 +1,27 @@
 """What every wrapper is: a store that passes everything on to the one inside, unless it says otherwise."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
+from holdfast.errors import InvalidOption
 from holdfast.store.base import Change, CommitId, Durability, Event, Key, Names, Record, Store
+from holdfast.store.url import StoreUrl
 
-__all__ = ("Wrapper",)
+__all__ = ("Get", "Uncached", "Wrapper", "asked", "ending")
+
+T = TypeVar("T")
+
+Get = Callable[..., Awaitable[list[Record | None]]]
+"""`get` or `fresh` of a store."""
 
 
 class Wrapper(Store):
-    """Passes everything on to `inner`, which it opens and closes."""
+    """Passes everything on to `inner`, which it opens and closes.
+
+    A wrapper that does something to what is read overrides `_get`, which serves `get` and `fresh` alike: so it does
+    the same where somebody reads past a cache that is further inside.
+    """
 
     def __init__(self, inner: Store) -> None:
         self.inner = inner
@@ -48,6 +61,16 @@ class Wrapper(Store):
         """What weakens a promise, as inside."""
         return self.inner.warnings
 
+    @property
+    def findings(self) -> Sequence[Any]:
+        """What opening found and mended, as inside; nothing where a store keeps no such list."""
+        return getattr(self.inner, "findings", ())
+
+    @property
+    def uncached(self) -> Store:
+        """This store as one that reads past the caches inside; itself where there are none."""
+        return self if self.inner.uncached is self.inner else Uncached(self)
+
     async def open(self) -> None:
         """Open what is inside."""
         await self.inner.open()
@@ -58,19 +81,24 @@ class Wrapper(Store):
 
     async def get(self, *keys: Key) -> list[Record | None]:
         """Return the records of `keys` in their order, as inside."""
-        return await self.inner.get(*keys)
+        return await self._get(self.inner.get, keys)
 
-    async def scan(
+    async def fresh(self, *keys: Key) -> list[Record | None]:
+        """Return the records of `keys` in their order, read past every cache."""
+        return await self._get(self.inner.fresh, keys)
+
+    async def _get(self, get: Get, keys: Sequence[Key]) -> list[Record | None]:
+        return await get(*keys)
+
+    def scan(
         self, entity_name: str, *, after: str | None = None, limit: int | None = None
     ) -> AsyncIterator[Record]:
         """Yield the records of an entity name by id, as inside."""
-        async for record in self.inner.scan(entity_name, after=after, limit=limit):
-            yield record
+        return self.inner.scan(entity_name, after=after, limit=limit)
 
-    async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
+    def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
         """Yield the events of a stream, oldest first, as inside."""
-        async for event in self.inner.read(stream, after=after, limit=limit):
-            yield event
+        return self.inner.read(stream, after=after, limit=limit)
 
     async def names(self) -> Names:
         """Return the entity names that have records, and the streams that have events, as inside."""
@@ -85,3 +113,41 @@ class Wrapper(Store):
     ) -> CommitId:
         """Make all changes or none, as inside."""
         return await self.inner.commit(changes, commit_id=commit_id, vital=vital)
+
+
+class Uncached(Wrapper):
+    """A store whose `get` is its `fresh`: a view of the same store, which is open while that is."""
+
+    async def get(self, *keys: Key) -> list[Record | None]:
+        """Return the records of `keys` in their order, read past every cache."""
+        return await self.inner.fresh(*keys)
+
+    @property
+    def uncached(self) -> Store:
+        """Itself."""
+        return self
+
+
+def asked(inner: Store, options: Mapping[str, str], *known: str) -> StoreUrl:
+    """Return a wrapper's options in the form that is read by `network.number` and `network.flag`.
+
+    The first of `known` is the option that asks for the wrapper. Raises InvalidOption for one that is not known,
+    and where that first one is missing.
+    """
+    url = StoreUrl(text=inner.url, scheme="", path="", options=dict(options))
+    url.only(*known)
+    if known[0] not in options:
+        given = ", ".join(options)
+        raise InvalidOption(f"{given} means nothing without {known[0]}=", option=given, known=known)
+    return url
+
+
+@asynccontextmanager
+async def ending(found: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]:
+    """Yield an iterator that ends where this does: what it has from its backend is let go of at once."""
+    try:
+        yield found
+    finally:
+        close = getattr(found, "aclose", None)
+        if close is not None:
+            await close()
