@@ -6,7 +6,7 @@ comes alone goes alone, at once.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from holdfast.errors import NotOpen, Unavailable
@@ -42,6 +42,7 @@ class Request:
             self.answer.set_result(None)
         else:
             self.answer.set_exception(outcome)
+            self.answer.exception()  # seen: a caller who is cancelled at this instant never asks
 
 
 Write = Callable[[Sequence[Request]], Awaitable[Sequence[Outcome]]]
@@ -72,33 +73,54 @@ class GroupCommit:
         return request.commit_id
 
     async def close(self) -> None:
-        """Refuse new commits, and return when those that were asked for are answered."""
+        """Refuse new commits, and return when those that were asked for are answered.
+
+        Also where the caller is cancelled meanwhile, who is told afterwards: what they use is not taken from them.
+        """
         self._closed = True
+        cancelled: asyncio.CancelledError | None = None
         while self._task is not None and not self._task.done():
-            await asyncio.wait([self._task])
+            try:
+                await asyncio.wait([self._task])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
 
     async def _run(self) -> None:
-        while self._waiting:
-            taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
-            batch = [request for request in taken if not request.answer.done()]
-            if batch:
-                await self._written(batch)
+        try:
+            while self._waiting:
+                taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most))]
+                batch = [request for request in taken if not request.answer.done()]
+                if batch:
+                    await self._written(batch)
+        finally:  # nothing waits here, unless this task was cancelled: nobody would come for them
+            _fail(
+                self._waiting, Unavailable("the commit was not begun: its task was cancelled", unknown=False)
+            )
+            self._waiting.clear()
 
     async def _written(self, batch: Sequence[Request]) -> None:
         try:
-            outcomes = await self._write(batch)
-        except asyncio.CancelledError:
-            _fail(batch, Unavailable("the commit's task was cancelled while it was written", unknown=True))
-            raise
+            for request, outcome in zip(batch, await self._write(batch), strict=True):
+                request.settle(outcome)
         except Exception as error:
             _fail(batch, error)
-        else:
-            for request, outcome in zip(batch, outcomes, strict=True):
-                request.settle(outcome)
+        except BaseException:
+            _fail(batch, Unavailable("the commit's task was cancelled while it was written", unknown=True))
+            raise
 
 
-def _fail(batch: Sequence[Request], error: Exception) -> None:
+def _fail(batch: Iterable[Request], error: Exception) -> None:
     for request in batch:
-        each = type(error)(*error.args, **getattr(error, "facts", {}))  # a traceback of its own for everyone
-        each.__cause__ = error.__cause__
-        request.settle(each)
+        request.settle(_copy(error))
+
+
+def _copy(error: Exception) -> Exception:
+    """Return an error with a traceback of its own, or the error itself where it cannot be made again."""
+    try:
+        each = type(error)(*error.args, **getattr(error, "facts", {}))
+    except TypeError:
+        return error
+    each.__cause__ = error.__cause__
+    return each

@@ -1,0 +1,71 @@
+"""`sqlite:` keeps the whole contract, alone and seen from another process's connection."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.store import Event, Key, Names, Record, Store, open_store
+from holdfast.store.backends.sqlite.store import SqliteStore
+from holdfast.store.wrappers.base import Wrapper
+from tests.store.contract import StoreContract
+
+
+class TestSqlite(StoreContract):
+    """One store."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return open_store(f"sqlite:///{tmp_path}/state.db")
+
+
+class TestSqliteNamespace(StoreContract):
+    """A namespace with an odd name, beside others in one file."""
+
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return open_store(f"sqlite:///{tmp_path}/state.db?namespace=Other/One'")
+
+
+class SeenFromOutside(Wrapper):
+    """Commits through one open store, reads through another of the same file."""
+
+    def __init__(self, writer: Store, reader: Store) -> None:
+        super().__init__(writer)
+        self.reader = reader
+
+    async def open(self) -> None:
+        await self.inner.open()
+        await self.reader.open()
+
+    async def close(self) -> None:
+        await self.reader.close()
+        await self.inner.close()
+
+    async def get(self, *keys: Key) -> list[Record | None]:
+        return await self.reader.get(*keys)
+
+    async def scan(
+        self, entity_name: str, *, after: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Record]:
+        async for record in self.reader.scan(entity_name, after=after, limit=limit):
+            yield record
+
+    async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
+        async for event in self.reader.read(stream, after=after, limit=limit):
+            yield event
+
+    async def names(self) -> Names:
+        return await self.reader.names()
+
+    async def last_number(self, stream: str) -> int:
+        return await self.reader.last_number(stream)
+
+
+class TestSqliteSeenFromOutside(StoreContract):
+    """A writer, and a second open store of the same file as the reader."""
+
+    @pytest.fixture(params=["rw", "ro"])
+    def store(self, tmp_path: Path, request: pytest.FixtureRequest) -> Store:
+        path = str(tmp_path / "state.db")
+        return SeenFromOutside(SqliteStore(path), SqliteStore(path, read_only=request.param == "ro"))
