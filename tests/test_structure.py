@@ -78,6 +78,7 @@ WORLDLY = {
     "holdfast.market.csv": "reads candle files",
     "holdfast.store.credentials": "reads secrets from where a URL points",
     "holdfast.store.backends.file.disk": "every system call of the file store, in one replaceable object",
+    "holdfast.store.backends.sqlite.disk": "what SQLite does not do itself, in one replaceable object",
     "holdfast.system": "the clock and the ids, as replaceable objects",
     "holdfast.testing": "kills, spawns and serves; no part of a run",
 }
