@@ -7,7 +7,7 @@
     ├── MarketError  BadCandles MarketEnded
     ├── BrokerError  Rejected Unknown
     └── RunError     InvalidSignal InvalidOption NotRegistered AlreadyRegistered InvalidTarget
-                     Orphaned WrongNamespace Halted
+                     Orphaned WrongNamespace NotActive Halted
 
 Each takes a message for people (what, where, what to do) and keeps its facts as keyword attributes:
 `Conflict("…", key=key, expected=a, found=b).found`. A driver's exception is only ever the `__cause__`.
@@ -47,6 +47,7 @@ class StoreMissing(StoreError): """There is no store at that place, and it was n
 class StoreFull(StoreError): """The disk has no room (or no inodes) left; nothing acknowledged was lost."""
 class Unavailable(StoreError): """The store cannot answer (`retryable`?); `unknown`: the commit may have happened."""
 class WentBack(StoreError): """The store lost commits that it had acknowledged (`known`, `found` heads)."""
+class Diverged(StoreError): """A replica is not what its primary would have made of it; nothing was overwritten."""
 class Unsupported(StoreError): """The store or adapter cannot do this; the message says which one can."""
 class NotOpen(StoreError): """The store is not open: use `async with`, or await `open()`."""
 class AdapterInUse(StoreError): """Adapters are chosen before a run starts, not while it uses them."""
@@ -66,5 +67,6 @@ class AlreadyRegistered(RunError): """That name is taken on this desk."""
 class InvalidTarget(RunError): """The file, module or desk named on the command line cannot be used."""
 class Orphaned(RunError): """Open positions would be unwatched (`positions`): adopt, flatten or ignore them."""
 class WrongNamespace(RunError): """The namespace belongs to another exchange, account or mode."""
+class NotActive(RunError): """The namespace is a copy, or has moved (`state`, `url`): nobody trades on it."""
 class Halted(RunError): """A symbol is halted (`reason`) until a person has looked."""
 # fmt: on

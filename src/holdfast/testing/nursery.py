@@ -52,6 +52,7 @@ LISTS: Final = (
     "holdfast.store.backends.postgres",
     "holdfast.store.backends.redis",
     "holdfast.store.backends.sqlite",
+    "holdfast.store.tools",
     "holdfast.store.wrappers",
 )
 

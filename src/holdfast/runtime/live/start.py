@@ -21,6 +21,7 @@ from holdfast.runtime.live.warnings import warnings
 from holdfast.runtime.spec import StrategySpec, watcher
 from holdfast.runtime.turn import Turn
 from holdfast.store import ABSENT, Key, Put
+from holdfast.store.tools.mark import MARK_KEY, check_active
 from holdfast.trading.candle import MINUTE
 from holdfast.trading.events import Reconciled, Recovered, Started, Stopped
 from holdfast.trading.inputs import Request
@@ -61,6 +62,8 @@ class Start:
     async def run(self) -> None:
         """Do the rest, once the seats are taken; raises Orphaned, and what the store and exchange raise."""
         parts = self._parts
+        # Once more: whoever moves a portfolio away takes leases away after its mark, and this one is younger.
+        check_active(parts.store, *await parts.store.get(MARK_KEY))
         self._warnings = tuple(warnings(parts.store, parts.broker))
         for warning in self._warnings:
             logging.getLogger("holdfast.live").warning("%s", warning)
@@ -75,14 +78,18 @@ class Start:
         await self._flatten()
 
     async def bind(self) -> None:
-        """Tie the namespace to an exchange and account at first use; raises WrongNamespace for another one's."""
+        """Tie the namespace to an exchange and account at first use.
+
+        Raises WrongNamespace for another one's, NotActive for a copy and for one that has moved.
+        """
         parts = self._parts
         wanted = {
             "exchange": parts.exchange.name,
             "broker": parts.broker.name,
             "account": parts.broker.account,
         }
-        [record] = await parts.store.get(BINDING)
+        record, mark = await parts.store.get(BINDING, MARK_KEY)
+        check_active(parts.store, mark)
         if record is None:
             await parts.store.commit([Put(BINDING, wanted, ABSENT)])
             points.reached("start.bound")
