@@ -31,10 +31,10 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check pytest crash bench tools lock setup clean
+.PHONY: help demo test check pytest crash bench bench-stores tools lock setup clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: $(READY) ## trade on a simulated exchange, be killed again and again, and lose nothing
 	@$(BIN)/holdfast demo $(ARGS)
@@ -57,6 +57,9 @@ bench: $(READY) ## measure this machine: commits a second, recovery, backtests
 
 TOOLS := strace redis-server postgresql
 
+bench-stores: $(READY) .venv-bench/.ready ## every backend against bare drivers and other stores, on real servers
+	.venv-bench/bin/python -m benchmarks stores $(ARGS)
+
 tools: ## install strace, redis-server and postgresql with apt-get, as root; starts no service; touches the system
 	@.ci/tools $(TOOLS)
 
@@ -64,6 +67,9 @@ lock: $(UV) ## choose the newest versions that fit, and pin them in requirements
 	@$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --group dev --universal --python-version 3.11 --upgrade \
 	    --no-header --no-annotate --quiet --output-file requirements/dev.txt >/dev/null
 	@sed -i '1i # Made by `make lock`, for every platform and Python that is supported.' requirements/dev.txt
+	@$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --group bench --universal --python-version 3.11 --upgrade \
+	    --no-header --no-annotate --quiet --output-file requirements/bench.txt >/dev/null
+	@sed -i '1i # Made by `make lock`: what `make bench-stores` compares with.' requirements/bench.txt
 	@git diff --stat -- requirements
 
 setup: $(READY) ## only set up (demo and test do it themselves)
@@ -79,6 +85,13 @@ $(READY): pyproject.toml requirements/dev.txt | $(UV)
 	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" $(VENV)
 	@$(UV) pip install --quiet --python $(VENV) --requirement requirements/dev.txt
 	@$(UV) pip install --quiet --python $(VENV) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-bench/.ready: pyproject.toml requirements/bench.txt | $(UV)
+	@echo "setting up .venv-bench"
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-bench
+	@$(UV) pip install --quiet --python .venv-bench --requirement requirements/bench.txt hatchling
+	@$(UV) pip install --quiet --python .venv-bench --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .uv/bin/uv: requirements/uv.txt
