@@ -26,8 +26,8 @@ QUIET: Final = {
 class PostgresServer(ServerProcess):
     """One server of a database `holdfast`, flushing as PostgreSQL does by itself (`fsync` on).
 
-    `settings` are PostgreSQL's own; `password` is what the user `postgres` must give on TCP (nobody needs one
-    without); `replica_of` makes it a streaming replica that is called `name`; `certificate` and `key` (PEM) turn TLS on.
+    `settings` are PostgreSQL's own; `password` is what the user `postgres` must give on TCP (without, nobody needs
+    one); `replica_of` makes it a streaming replica that is called `name`; with `certificate` and `key` it speaks TLS.
     """
 
     def __init__(
