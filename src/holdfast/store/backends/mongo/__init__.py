@@ -1,6 +1,13 @@
-"""`mongo:`."""
+"""The MongoDB store: documents that a person can query, commits in transactions of a replica set."""
+
+from typing import Final
 
 __all__ = ("POINTS",)
 
-POINTS: tuple[str, ...] = ()
-"""The crash points of this backend, in no order."""
+POINTS: Final = (
+    "mongo.committed",
+    "mongo.locked",
+    "mongo.prepared",
+    "mongo.staged",
+)
+"""Every instant of this store that `holdfast.points.reached` is told of."""
