@@ -54,6 +54,7 @@ LISTS: Final = (
     "holdfast.store.backends.sqlite",
     "holdfast.store.tools",
     "holdfast.store.wrappers",
+    "holdfast.store.wrappers.replicated",
 )
 
 
