@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from msgspec import Struct
 
 from holdfast.errors import HoldfastError
-from holdfast.testing.servers.process import LIMIT, ServerProcess, find
+from holdfast.testing.servers.process import LIMIT, ServerProcess, find, free_port
 
 __all__ = ("RedisCluster", "RedisSentinels", "RedisServer", "Tls")
 
@@ -49,14 +50,14 @@ class RedisServer(ServerProcess):
     @property
     def url(self) -> str:
         """The URL of a store on it, by TCP and with its password."""
-        user = f":{self.password}@" if self.password else ""
+        user = f":{quote(self.password, safe='')}@" if self.password else ""
         scheme, query = ("rediss", f"?tls_ca={self._tls.ca}") if self._tls else ("redis", "")
         return f"{scheme}://{user}127.0.0.1:{self.port}/0{query}"
 
     @property
     def unix_url(self) -> str:
         """The URL of a store on it, by its socket and with its password."""
-        user = f":{self.password}@" if self.password else ""
+        user = f":{quote(self.password, safe='')}@" if self.password else ""
         return f"unix://{user}{self.socket}"
 
     def command(self) -> Sequence[str]:
@@ -108,7 +109,8 @@ class RedisCluster:
 
     def __init__(self, *, config: Mapping[str, str] | None = None) -> None:
         settings = {"cluster-enabled": "yes", "cluster-node-timeout": "2000", **(config or {})}
-        self.nodes = tuple(RedisServer(config=settings) for _ in range(3))
+        self._buses = [free_port() for _ in range(3)]  # not port + 10,000, which need not be free, nor a port
+        self.nodes = tuple(RedisServer(config={**settings, "cluster-port": str(bus)}) for bus in self._buses)
         self._stack = ExitStack()
 
     @property
@@ -146,7 +148,7 @@ class RedisCluster:
         for number, node in enumerate(self.nodes):
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             node.ask("CLUSTER", "ADDSLOTSRANGE", bounds[number], bounds[number + 1] - 1)
-            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port)
+            node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self._buses[0])
         _until(lambda: all(self._whole(node) for node in self.nodes), "the cluster does not form")
 
     def _whole(self, node: RedisServer) -> bool:

@@ -1,0 +1,175 @@
+"""Batches of commits, each written by one script, and made as durable as the URL asks for.
+
+A batch that has taken effect and is not known to be on enough replicas is *unknown*, never a success.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final, Self
+
+from msgspec import Struct
+
+from holdfast.errors import HoldfastError, InvalidOption, InvalidValue, StoreFull, Unavailable, Unsupported
+from holdfast.store.backends import network
+from holdfast.store.backends.redis.layout import written
+from holdfast.store.backends.redis.scripts import COMMIT, Call
+from holdfast.store.backends.redis.session import Session
+from holdfast.store.base import Key
+from holdfast.store.changes import Removed, conflict
+from holdfast.store.group import Outcome, Request
+from holdfast.store.url import StoreUrl
+from holdfast.system import Clock
+
+__all__ = ("Committing", "Waits")
+
+MOST_BYTES: Final = 4 * 2**20
+"""A script carries commits of this many bytes together, so that it holds up the server for milliseconds only."""
+
+LARGEST: Final = 64 * 2**20
+"""A single commit may be this large."""
+
+PLAIN, WAITING, VITAL = "0", "1", "2"
+
+
+class Waits(Struct, frozen=True):
+    """What a commit waits for after its script: so many replicas, and the disks of so many of them."""
+
+    replicas: int = 0
+    disks: int = 0
+
+    OPTIONS: ClassVar = ("wait_replicas", "wait_aof")
+
+    @classmethod
+    def of(cls, url: StoreUrl) -> Self:
+        """Return what the URL asks for."""
+        found = [network.number(url, name, 0) for name in cls.OPTIONS]
+        if any(number != int(number) for number in found):
+            raise InvalidOption(f"{url.text!r}: wait_replicas and wait_aof are whole numbers")
+        return cls(*map(int, found))
+
+    def commands(self, milliseconds: int) -> tuple[tuple[str | int, ...], ...]:
+        """Return the commands that wait."""
+        plain = (("WAIT", self.replicas, milliseconds),) if self.replicas else ()
+        return (*plain, ("WAITAOF", 1, self.disks, milliseconds)) if self.disks else plain
+
+    def short(self, answers: Sequence[object]) -> str | None:
+        """Say which count fell short; None where all were reached."""
+        left = list(answers)
+        if self.replicas:
+            count = left.pop(0)
+            if not isinstance(count, int) or count < self.replicas:
+                return f"{count} of {self.replicas} replicas have it"
+        if self.disks:
+            counts = left.pop(0)
+            if not isinstance(counts, list) or counts[0] < 1 or counts[1] < self.disks:
+                return f"{counts} (own disk, replicas' disks) of (1, {self.disks}) have it"
+        return None
+
+
+class Committing:
+    """Writes batches of commits over a session."""
+
+    def __init__(self, session: Session, waits: Waits, timeouts: network.Timeouts, clock: Clock) -> None:
+        self._session = session
+        self._waits = waits
+        self._timeouts = timeouts
+        self._clock = clock
+
+    def check(self) -> None:
+        """Refuse to wait for what the server does not know; raises Unsupported."""
+        found = self._session.findings
+        if self._waits.disks and found is not None and found.version < (7, 2):
+            message = f"{self._session.where}: ?wait_aof needs Redis 7.2, this is {found.version[0]}.{found.version[1]}"
+            raise Unsupported(f"{message}; use ?wait_replicas=, or upgrade it", needed="7.2")
+
+    def admit(self, request: Request) -> None:
+        """Refuse a commit that is too large for one script; raises InvalidValue."""
+        if (size := _size(request)) > LARGEST:
+            message = f"the commit has {size} bytes; {LARGEST} are the most that Redis is given at once"
+            raise InvalidValue(message, path="$", reason="too large")
+
+    async def write(self, batch: Sequence[Request]) -> list[Outcome]:
+        """Return what became of each commit: None, or what to raise."""
+        outcomes: list[Outcome] = []
+        for part in _parts(batch):
+            try:
+                outcomes += await self._part(part)
+            except StoreFull as error:
+                outcomes += await self._only_vital(part, error)
+            except HoldfastError as error:
+                outcomes += [_copy(error) for _ in part]
+        return outcomes
+
+    async def _only_vital(self, part: Sequence[Request], error: StoreFull) -> list[Outcome]:
+        """The server's memory is full: let those through that get a position closed or recorded."""
+        vital = [request for request in part if request.vital]
+        if not vital:
+            return [_copy(error) for _ in part]
+        try:
+            through = iter(await self._part(vital, mode=VITAL))
+        except HoldfastError as worse:
+            through = iter([_copy(worse) for _ in vital])
+        return [next(through) if request.vital else _copy(error) for request in part]
+
+    async def _part(self, part: Sequence[Request], *, mode: str = PLAIN) -> list[Outcome]:
+        deadline = self._clock.monotonic() + self._timeouts.commit
+        waits = self._waits.commands(max(1, int(self._timeouts.commit * 800)))
+        keys, payload = written(part, self._session.layout)
+        arguments = (*self._session.known, payload, WAITING if waits and mode == PLAIN else mode)
+        answers = await self._session.write(Call(COMMIT, keys, arguments, waits), deadline=deadline)
+        (head, joined), *counts = answers
+        outcomes = [_outcome(request, text) for request, text in zip(part, joined.split(b"\0"), strict=True)]
+        if waits and (short := self._short(counts)):
+            return [_copy(short) if outcome is None else outcome for outcome in outcomes]
+        acknowledged = [r for r, o in zip(part, outcomes, strict=True) if o is None]
+        if acknowledged:
+            now = self._clock.monotonic()
+            self._session.lineage.acknowledged(acknowledged[-1].commit_id, int(head), now)
+        return outcomes
+
+    def _short(self, counts: Sequence[object]) -> HoldfastError | None:
+        """Return why commits that took effect are not known to be as durable as asked for; None where they are."""
+        where = self._session.where
+        failed = next((count for count in counts if isinstance(count, Exception)), None)
+        if failed is not None:
+            told = Unavailable(
+                f"{where} did not wait for its replicas: {failed}", unknown=True, retryable=True
+            )
+            told.__cause__ = failed
+            return told
+        if short := self._waits.short(counts):
+            message = f"{where}: {short} in time; the commit may be lost by a failover"
+            return Unavailable(f"{message}: repeat it with the same id", unknown=True, retryable=True)
+        return None
+
+
+def _outcome(request: Request, text: bytes) -> Outcome:
+    if text[:1] in b"+=":
+        return None
+    number, _, found = text[1:].partition(b":")
+    key, expect = request.expectations[int(number)]
+    return conflict(Key(key.entity_name, key.entity_id), expect, found.decode() or None)
+
+
+def _parts(batch: Sequence[Request]) -> list[list[Request]]:
+    parts: list[list[Request]] = [[]]
+    size = 0
+    for request in batch:
+        size += _size(request)
+        if parts[-1] and size > MOST_BYTES:
+            parts.append([])
+            size = _size(request)
+        parts[-1].append(request)
+    return parts
+
+
+def _size(request: Request) -> int:
+    """Return about how many bytes a commit is."""
+    values = sum(len(bytes(effect.value)) for effect in request.effects if not isinstance(effect, Removed))
+    return values + 100 * len(request.expectations)
+
+
+def _copy(error: HoldfastError) -> HoldfastError:
+    """Return an error like it, with a traceback of its own for whoever it is raised at."""
+    same = type(error)(*error.args, **error.facts)
+    same.__cause__ = error.__cause__
+    return same

@@ -1,0 +1,125 @@
+"""What a server is found to be: may it be used at all, and what does an acknowledged commit survive on it?
+
+`POWER_LOSS` is said only of `appendfsync always`: Redis then flushes before it answers, and ends itself where a flush
+fails. With `everysec` it may answer before it has even written (while a flush is under way it puts the write off, for
+up to two seconds), and with `no` a write that fails is answered too: so nothing is promised of them. Replication is
+asynchronous, so FAILOVER is never said, whatever a commit waits for.
+"""
+
+from typing import Any, Final
+
+from msgspec import Struct
+
+from holdfast.errors import Unavailable, Unsupported
+from holdfast.store.base import Durability
+
+__all__ = ("QUESTIONS", "Findings", "judge")
+
+OLDEST: Final = (7, 0)
+"""7.0: a script can ask whether its user may run a command, so that it is not stopped half-way."""
+
+QUESTIONS: Final = (
+    ("INFO",),
+    ("CONFIG", "GET", "appendonly"),
+    ("CONFIG", "GET", "appendfsync"),
+    ("CONFIG", "GET", "no-appendfsync-on-rewrite"),
+)
+"""What a new connection is asked; `judge` takes the answers."""
+
+
+class Findings(Struct, frozen=True):
+    """What an acknowledged commit survives, what a person should know of that, the version; `primary`: no replica."""
+
+    durability: Durability
+    warnings: tuple[str, ...]
+    version: tuple[int, int]
+    primary: bool
+
+
+def judge(answers: list[Any], where: str, *, watched: bool) -> Findings:
+    """Return what is found; raises Unavailable or Unsupported for a server that must not be used.
+
+    `watched`: sentinels or a cluster may put a replica in its place; a replica is then looked past (`primary`).
+    """
+    if isinstance(answers[0], Exception):
+        raise answers[0]
+    facts = _facts(answers[0])
+    version = _version(facts, where)
+    primary = facts.get("role") == "master"
+    if not primary and not watched:
+        raise _replica(where)
+    _refuse_eviction(facts, where)
+    durability, warning = _durability(facts, answers[1:], where)
+    warnings = [warning] if warning else []
+    if watched or int(facts.get("connected_slaves", 0)) > 0:
+        warnings.append(
+            f"{where} replicates asynchronously: after a failover acknowledged commits may be missing, which is then "
+            "noticed and refused (WentBack); ?wait_replicas=1 makes that rarer"
+        )
+    return Findings(durability, tuple(warnings), version, primary)
+
+
+def _facts(answer: bytes) -> dict[str, str]:
+    pairs = (line.partition(":") for line in answer.decode(errors="replace").splitlines() if ":" in line)
+    return {name: value.strip() for name, _, value in pairs}
+
+
+def _version(facts: dict[str, str], where: str) -> tuple[int, int]:
+    text = facts.get("valkey_version") or facts.get("redis_version", "")
+    parts = [int(part) for part in text.split(".")[:2] if part.isdigit()]
+    version = (parts[0], parts[1]) if len(parts) == 2 else (0, 0)
+    if version < OLDEST:
+        message = (
+            f"{where} runs Redis {text or 'of an unknown version'}; Holdfast needs 7.0 or newer: upgrade it"
+        )
+        raise Unsupported(message, found=text, needed="7.0")
+    return version
+
+
+def _replica(where: str) -> Unavailable:
+    message = f"{where} is a read-only replica: give the URL of the master, or of the sentinels"
+    return Unavailable(message, unknown=False, retryable=False, code="READONLY")
+
+
+def _refuse_eviction(facts: dict[str, str], where: str) -> None:
+    policy = facts.get("maxmemory_policy", "noeviction")
+    if not policy.startswith("allkeys-"):
+        return  # `volatile-…` evicts only keys that expire, and ours never do
+    message = (
+        f"{where} has maxmemory-policy {policy}: it throws records away when its memory is full. "
+        "Set maxmemory-policy noeviction"
+    )
+    raise Unsupported(message, policy=policy)
+
+
+def _durability(facts: dict[str, str], answers: list[Any], where: str) -> tuple[Durability, str | None]:
+    settings = [_setting(answer) for answer in answers]
+    appendonly, appendfsync, skips = settings
+    if facts.get("aof_enabled") == "0" or appendonly == "no":
+        return Durability.NONE, (
+            f"{where} has appendonly no: a crash of the server loses acknowledged commits. "
+            "Set appendonly yes and appendfsync always"
+        )
+    if appendfsync is None:
+        return Durability.NONE, (
+            f"{where} does not tell its appendfsync (CONFIG is forbidden): nothing is promised of acknowledged "
+            "commits after a crash of the server"
+        )
+    if appendfsync != "always":
+        return Durability.NONE, (
+            f"{where} has appendfsync {appendfsync}: a power loss, and at times a crash of the server, loses "
+            "acknowledged commits of the last seconds. Set appendfsync always"
+        )
+    if skips != "no":
+        return Durability.PROCESS_CRASH, (
+            f"{where} has no-appendfsync-on-rewrite {skips or 'hidden'}: a power loss during a rewrite loses "
+            "acknowledged commits. Set it to no"
+        )
+    return Durability.POWER_LOSS, None
+
+
+def _setting(answer: Any) -> str | None:
+    """Return the value in an answer of CONFIG GET; None where there is none."""
+    if isinstance(answer, list) and len(answer) == 2 and isinstance(answer[1], bytes):
+        return answer[1].decode(errors="replace")
+    return None
