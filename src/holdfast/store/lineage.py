@@ -35,14 +35,18 @@ class Lineage:
         """Return the commit id that the store must still remember; None where there is none to ask for."""
         return self._newest if now - self._at < REMEMBERED_SECONDS - MARGIN else None
 
-    def check(self, head: int, *, remembers: bool, url: str) -> None:
-        """Take the head that a connection found, and whether it remembers `newest`; raises WentBack."""
-        if head >= self.head and remembers:
-            self.head = head
+    def check(self, head: int, *, remembers: bool, url: str, known: int | None = None) -> None:
+        """Take the head that a connection found, and whether it remembers `newest`; raises WentBack.
+
+        `known` is the `head` of before the connection was asked, where commits go on meanwhile on another one.
+        """
+        known = self.head if known is None else known
+        if head >= known and remembers:
+            self.head = max(self.head, head)
             return
         raise WentBack(
-            f"{url} has lost acknowledged commits: its head is {head}, and this process was told {self.head} "
+            f"{url} has lost acknowledged commits: its head is {head}, and this process was told {known} "
             f"(newest commit {self._newest}). A replica took over, or a backup was restored: compare with the exchange",
-            known=self.head,
+            known=known,
             found=head,
         )
