@@ -31,7 +31,7 @@ def past(found: Expect) -> Unsupported:
     """Return what a commit past the guard is refused with."""
     return Unsupported(
         "this namespace is guarded: it is replicated, is a replica, or was promoted elsewhere, and a commit past that "
-        "would be missing there. Open it with its replicas (?replica=URL), or end the replication first (`unreplicate`). "
+        "would be missing there. Open it with its replicas (?replica=URL), or end it first (`unreplicate`). "
         "Nothing was changed",
         key=GUARD,
         found=found,
