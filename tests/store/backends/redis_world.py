@@ -3,13 +3,14 @@
 import itertools
 import secrets
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
 from holdfast.testing.servers.redis import RedisCluster, RedisServer
 from tests.conftest import need_servers
 
-__all__ = ("fresh", "redis", "redis_cluster", "redis_locked")
+__all__ = ("fresh", "key_of", "redis", "redis_cluster", "redis_locked")
 
 _count = itertools.count(1)
 
@@ -17,6 +18,11 @@ _count = itertools.count(1)
 def fresh() -> str:
     """Return a namespace that no other test has, with characters that Redis would misread."""
     return f"test {next(_count)} {{}}%:{secrets.token_hex(4)}"
+
+
+def key_of(namespace: str, kind: str) -> str:
+    """Return a key as Holdfast names it, spelled out here so that a change of the layout is noticed."""
+    return f"holdfast:{{{quote(namespace, safe='')}}}:{kind}"
 
 
 @pytest.fixture(scope="session")
