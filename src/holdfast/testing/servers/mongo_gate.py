@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Final
 
+from bson import Binary
+
 __all__ = ("Gate", "serve")
 
 Message = dict[str, Any]
@@ -130,12 +132,8 @@ async def serve(port: int, folder: str) -> None:
     def ended(connection: Any) -> None:
         session = gate.gone(connection)
         if session is not None:
-            handler.handle_command(
-                {
-                    "request_id": 0,
-                    "sections": [("body", {"abortTransaction": 1, "lsid": {"id": session}, "$db": "admin"})],
-                }
-            )
+            body = {"abortTransaction": 1, "lsid": {"id": Binary(session, 4)}, "$db": "admin"}
+            handler.handle_command({"request_id": 0, "sections": [("body", body)]})
         forget(connection)
 
     handler.handle_command = gate.guard(handler.handle_command)

@@ -25,6 +25,7 @@ __all__ = (
     "event_of",
     "record_document",
     "record_of",
+    "version_of",
 )
 
 Document = dict[str, Any]
@@ -66,7 +67,7 @@ def event_document(namespace: str, event: NewEvent) -> Document:
 def record_of(document: Mapping[str, Any]) -> Record:
     """Return the record of a document, its value the caller's own; raises Corrupt."""
     key = Key(str(document.get("entity")), str(document.get("id")))
-    return Record(key, _value(document, key), _version(document, key))
+    return Record(key, _value(document, key), version_of(document, key))
 
 
 def event_of(document: Mapping[str, Any]) -> Event:
@@ -75,7 +76,15 @@ def event_of(document: Mapping[str, Any]) -> Event:
     where = Key(stream, str(number))
     if type(number) is not int:
         raise _corrupt(where, f"has the number {number!r}")
-    return Event(stream, number, _value(document, where), _version(document, where))
+    return Event(stream, number, _value(document, where), version_of(document, where))
+
+
+def version_of(document: Mapping[str, Any], key: Key) -> str:
+    """Return the version in a record's or event's document; raises Corrupt."""
+    version = document.get("version")
+    if not isinstance(version, str):
+        raise _corrupt(key, "has no `version`")
+    return version
 
 
 def _body(value: bytes) -> Document:
@@ -106,13 +115,6 @@ def _value(document: Mapping[str, Any], key: Key) -> Any:
         return decode(text.encode())
     except Corrupt as error:
         raise _corrupt(key, str(error)) from error
-
-
-def _version(document: Mapping[str, Any], key: Key) -> str:
-    version = document.get("version")
-    if not isinstance(version, str):
-        raise _corrupt(key, "has no `version`")
-    return version
 
 
 def _corrupt(key: Key, reason: str) -> Corrupt:

@@ -30,6 +30,7 @@ class Opened:
         self.reader = reader
         self.group = GroupCommit(writer.write)
         self._connection = connection
+        self._writer = writer
 
     @classmethod
     async def make(cls, url: StoreUrl, lineage: Lineage, clock: Clock, spread: float) -> Self:
@@ -58,5 +59,6 @@ class Opened:
         """Finish the commits that were asked for, then close every connection."""
         try:
             await self.group.close()
+            await self._writer.close()
         finally:
             await self._connection.close()

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pymongo
 from bson import ObjectId
+from bson.errors import BSONError
 from msgspec import Struct
 from pymongo import DeleteOne, InsertOne, ReplaceOne, ReturnDocument
 from pymongo.errors import PyMongoError
@@ -21,7 +22,7 @@ from pymongo.errors import PyMongoError
 from holdfast import points
 from holdfast.errors import StoreError
 from holdfast.store.backends.mongo.connection import Collection, Connection, Session
-from holdfast.store.backends.mongo.documents import Document, event_document, record_document
+from holdfast.store.backends.mongo.documents import Document, event_document, record_document, version_of
 from holdfast.store.backends.mongo.errors import failure, may_pass, transient
 from holdfast.store.backends.mongo.preparing import checked
 from holdfast.store.base import CommitId, Key, Version
@@ -35,6 +36,9 @@ __all__ = ("Writer", "key_filter")
 
 FIRST_PAUSE: Final = 0.002
 LONGEST_PAUSE: Final = 0.1
+
+IDLE: Final = 600.0
+"""Seconds after which a session is not used again: the server forgets one after 30 minutes."""
 
 LARGEST_BATCH: Final = 16 * 2**20
 """Bytes of values in one transaction, unless one commit alone has more: the server holds it all in its cache."""
@@ -74,6 +78,8 @@ class Writer:
         self._limit = limit
         self._spread = spread
         self._sent = False
+        self._session: Session | None = None
+        self._used = 0.0
 
     async def write(self, batch: Sequence[Request]) -> Sequence[Outcome]:
         """Commit a batch, in as many transactions as its size needs; return what became of each commit."""
@@ -100,24 +106,48 @@ class Writer:
                 again = in_doubt or (transient(error) and may_pass(error))
                 if not again or self._clock.monotonic() + pause >= end:
                     raise failure(error, self._connection.url.text, unknown=unknown) from error
+            except BSONError as error:
+                raise failure(error, self._connection.url.text) from error
             await self._clock.sleep(pause)
         raise AssertionError("pauses never end")
 
+    async def close(self) -> None:
+        """Let go of the session; a transaction that is still open in it is aborted."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.end_session()
+
     async def _try(self, batch: Sequence[Request]) -> Sequence[Outcome]:
         """Run one transaction; leaving it early by any exception aborts it."""
-        async with self._connection.client.start_session() as session:
-            await self._connection.begin(session)
+        session = await self._session_now()
+        await self._connection.begin(session)
+        try:
             found = await self._read(session, batch)
             points.reached("mongo.locked")
             decision = Decision(found.versions, found.numbers, found.remembered, found.head)
             outcomes = [decision.take(request) for request in batch]
             await self._stage(session, decision, found)
             points.reached("mongo.staged")
-            self._sent = True
-            await session.commit_transaction()
-            points.reached("mongo.committed")
+        except BaseException:
+            await (
+                session.abort_transaction()
+            )  # where it cannot be told, the session's next transaction ends it
+            raise
+        self._sent = True
+        await session.commit_transaction()
+        points.reached("mongo.committed")
         self._acknowledge(decision)
         return outcomes
+
+    async def _session_now(self) -> Session:
+        """Return the one session of this writer, so that starting a transaction ends one that was cut off."""
+        now = self._clock.monotonic()
+        if self._session is not None and now - self._used > IDLE:
+            await self.close()
+        self._used = now
+        if self._session is None:
+            self._session = self._connection.client.start_session()
+        return self._session
 
     def _acknowledge(self, decision: Decision) -> None:
         """Note the head only now: a transaction may have read one that is not durable before its own commit is."""
@@ -138,7 +168,7 @@ class Writer:
                 key_filter(self._namespace, keys), chosen, session=session
             ):
                 key = Key(each["entity"], each["id"])
-                found.versions[key], found.records[key] = each["version"], each["_id"]
+                found.versions[key], found.records[key] = version_of(each, key), each["_id"]
         if streams := streams_of(batch):
             where = {"namespace": {"$eq": self._namespace}, "stream": {"$in": streams}}
             async for each in connection.streams.find(where, session=session):
