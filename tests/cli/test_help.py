@@ -1,10 +1,11 @@
 import pytest
 
 from holdfast.cli.app import COMMANDS
+from holdfast.cli.store import COMMANDS as COMMANDS_OF_STORE
 from tests.cli.builders import Here
 
 EXAMPLES = [name for name in COMMANDS if name not in ("store", "demo")]
-IN_STORE = ["ls", "show", "history", "verify", "repair"]
+IN_STORE = [*COMMANDS_OF_STORE]
 
 
 def test_help_lists_every_command_and_the_exit_codes(here: Here) -> None:

@@ -113,7 +113,7 @@ def test_an_event_of_somebody_else_is_shown_as_it_is(here: Here, folder: Path) -
 
 def test_a_store_that_is_no_url(here: Here) -> None:
     assert "write file:./state" in here("store", "ls", "--store", "./state").err
-    assert here("store", "ls", "--store", "redis://x").code == 2
+    assert here("store", "ls", "--store", "nowhere://x").code == 2
 
 
 def damaged(folder: Path) -> Path:
@@ -172,5 +172,9 @@ def test_repair_leaves_a_running_bot_alone(here: Here, traded: Path) -> None:
     assert done.objects[-1]["error"] == "StoreInUse"
 
 
-def test_verify_is_for_files(here: Here) -> None:
-    assert here("store", "verify", "--store", "memory:").code == 2
+def test_repair_is_for_files_and_says_what_to_do_elsewhere(here: Here) -> None:
+    done = here("store", "repair", "redis://me:secret@host/0", "--yes", "--json")
+    assert done.code == 2
+    assert done.objects[-1]["error"] == "Unsupported"
+    assert "redis-check-aof" in done.err
+    assert "secret" not in done.err

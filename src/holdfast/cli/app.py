@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "exchange-sim": ("holdfast.cli.exchange_sim:exchange_sim", "Run a simulated exchange to trade on."),
     "store": (
         "holdfast.cli.store:STORE",
-        "Look into a store, also while a bot uses it; verify it, repair it.",
+        "Look into a store, also while a bot uses it; verify it, copy it, move it.",
     ),
 }
 

@@ -57,5 +57,7 @@ Namespace = Annotated[
         "--namespace", help="The portfolio: state, risk and order ids of one are apart from another's."
     ),
 ]
-StoreUrl = Annotated[str, Parameter("--store", help="The store's URL, such as file:./logs/data.")]
+StoreUrl = Annotated[
+    str, Parameter("--store", help="A URL such as file:./logs/data, or a file.py or module:desk.")
+]
 Json = Annotated[bool, flag("One JSON object a line on stdout, the last one a summary.")]

@@ -35,16 +35,17 @@ class Contents(Struct, kw_only=True):
     head: int
 
 
-def ls(*, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = None, json: Json = False) -> int:
+def ls(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json: Json = False) -> int:
     """List the entity names and streams of a store, with how many entities and events there are of each.
 
     Exit code 1 says that something in it cannot be read; `holdfast store verify` says more.
 
-    Example: `holdfast store ls --store file:./logs/data`
+    Example: `holdfast store ls file:./logs/data`
     """
     output = Output(json=json)
     folder = folder_of(store, namespace)
-    found = asyncio.run(_contents(reader(store, namespace)))
+    opened = reader(store, namespace)
+    found = asyncio.run(_contents(opened))
     size = None if folder is None else _size(folder)
     for kind, names in (("entity", found.entities), ("stream", found.streams)):
         for one in names:
@@ -54,7 +55,7 @@ def ls(*, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = None, json: Js
     trouble = [one for one in found.entities if one.trouble]
     for one in trouble:
         output.note(f"{one.name}: {one.trouble}")
-    facts: dict[str, Any] = {"store": store, "head": found.head, "bytes": size, "trouble": len(trouble)}
+    facts: dict[str, Any] = {"store": opened.url, "head": found.head, "bytes": size, "trouble": len(trouble)}
     output.record("summary", facts)
     return codes.FOUND if trouble else codes.DONE
 

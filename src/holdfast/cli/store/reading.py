@@ -1,30 +1,84 @@
-"""A store opened for reading: nothing is created, nothing is locked, and a bot may go on using it."""
+"""A store as somebody names it on the command line: a URL, or a TARGET whose desk has one.
 
+Opened for reading, nothing is created and nothing is locked, and a bot may go on using it. Adapters of four methods
+are the exception: one process at a time is all that they can do.
+"""
+
+from importlib.metadata import entry_points
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
-from holdfast.errors import StoreMissing
+from holdfast.cli.target import load
+from holdfast.errors import InvalidOption, StoreMissing
 from holdfast.store import Store, open_store
-from holdfast.store.url import parse
+from holdfast.store.backends.file.reader import FileReader
+from holdfast.store.backends.file.store import DEFAULT_BASE_DIR, FileStore
+from holdfast.store.url import BACKENDS, GROUP, parse
 
-__all__ = ("folder_of", "reader")
+__all__ = ("folder_of", "is_target", "reader", "says_namespace", "writer")
 
-
-def reader(url: str, namespace: str | None) -> Store:
-    """Return the store of a URL, not yet open; files are opened `?mode=ro`."""
-    asked = parse(url, namespace=namespace)
-    if asked.scheme == "file" and "mode" not in asked.options:
-        url += "&mode=ro" if "?" in url else "?mode=ro"
-    return open_store(url, namespace=namespace)
+ON_DISK = ("file", "sqlite")
 
 
-def folder_of(url: str, namespace: str | None) -> Path | None:
-    """Return the folder of a file store, None for any other; raises StoreMissing where it is not there."""
-    asked = parse(url, namespace=namespace)
-    if asked.scheme != "file":
-        return None
-    folder = Path(asked.path)
-    if not folder.is_dir():
-        raise StoreMissing(
-            f"there is no store at {folder}; name another one with --store file:PATH", path=str(folder)
+def reader(asked: str, namespace: str | None) -> Store:
+    """Return the store that is asked for, not yet open; files and SQLite are opened `?mode=ro`."""
+    if is_target(asked):
+        store = _of_desk(asked, namespace)
+        return (
+            FileReader(store.base_dir, namespace=store.namespace) if isinstance(store, FileStore) else store
         )
-    return folder
+    url = parse(asked, namespace=namespace)
+    if url.scheme in ON_DISK:
+        if url.scheme == "file":
+            _refuse_missing(url.path)
+        if "mode" not in url.options:
+            asked += "&mode=ro" if "?" in asked else "?mode=ro"
+    return open_store(asked, namespace=namespace)
+
+
+def writer(asked: str, namespace: str | None) -> Store:
+    """Return the store that is asked for, not yet open, to be written."""
+    return _of_desk(asked, namespace) if is_target(asked) else open_store(asked, namespace=namespace)
+
+
+def is_target(asked: str) -> bool:
+    """Whether somebody names a desk (bot.py, bot.py:desk, package.module:desk) and no URL."""
+    place, colon, _ = asked.partition(":")
+    if place.endswith(".py"):
+        return True
+    known = place in BACKENDS or any(point.name == place for point in entry_points(group=GROUP))
+    return bool(colon) and not known and "." in place and place.replace(".", "").isidentifier()
+
+
+def says_namespace(asked: str) -> bool:
+    """Whether a URL says its namespace itself."""
+    return not is_target(asked) and "namespace" in dict(
+        parse_qsl(urlsplit(asked).query, keep_blank_values=True)
+    )
+
+
+def folder_of(asked: str, namespace: str | None) -> Path | None:
+    """Return the folder of a file store, None for any other; raises StoreMissing where it is not there."""
+    if is_target(asked):
+        store = reader(asked, namespace)
+        return Path(store.base_dir) if isinstance(store, FileReader) else None
+    url = parse(asked, namespace=namespace)
+    if url.scheme != "file":
+        return None
+    _refuse_missing(url.path)
+    return Path(url.path)
+
+
+def _of_desk(target: str, namespace: str | None) -> Store:
+    desk = load(target)
+    if namespace is not None:
+        if isinstance(desk.adapters.store(), Store) and desk.adapters.namespace not in ("default", namespace):
+            raise InvalidOption(f"the desk of {target} is for namespace {desk.adapters.namespace!r}")
+        desk.adapters.namespace = namespace
+    return desk.adapters.store()
+
+
+def _refuse_missing(path: str) -> None:
+    place = Path(path or DEFAULT_BASE_DIR)
+    if not place.is_dir():
+        raise StoreMissing(f"there is no store at {place}; name another one, as file:PATH", path=str(place))

@@ -1,5 +1,6 @@
 """`holdfast store verify` and `repair`: what is not as it should be, and what can be done about it."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Final
 
@@ -9,31 +10,52 @@ from rich.text import Text
 from holdfast.cli import codes
 from holdfast.cli.options import DEFAULT_STORE, Json, Namespace, StoreUrl, flag
 from holdfast.cli.output import Output
-from holdfast.cli.store.reading import folder_of
+from holdfast.cli.store.progress import Bar
+from holdfast.cli.store.reading import folder_of, is_target, reader
+from holdfast.cli.store.schemas import CHECKS
 from holdfast.errors import HoldfastError, InvalidOption, Unsupported
+from holdfast.store import Store
 from holdfast.store.backends.file import repair as mending
 from holdfast.store.backends.file import verify as finding
 from holdfast.store.backends.file.findings import Finding
-from holdfast.store.url import parse
+from holdfast.store.tools import verify as reading
+from holdfast.store.tools.contents import Tell
 
 __all__ = ("repair", "verify")
 
 MENDED: Final = "restored"
+ELSE: Final = (
+    "An exported file or a copy comes back by `holdfast store import` or `copy`; the next live start compares with the "
+    "exchange and halts what does not agree"
+)
+MEANS: Final = {
+    "sqlite": "recovers by itself at every open, and of a damaged file `sqlite3 FILE .recover` saves what can be read",
+    "redis": "recovers by itself when the server starts, and `redis-check-aof --fix` cuts a damaged end off",
+    "unix": "recovers by itself when the server starts, and `redis-check-aof --fix` cuts a damaged end off",
+    "postgresql": "recovers by itself when the server starts; what is damaged comes back from the server's backup",
+    "mongodb": "recovers by itself when the server starts, and a damaged member is seeded again from the others",
+    "adapters": "is in your own database, which has its own means",
+}
 
 
-def verify(*, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = None, json: Json = False) -> int:
-    """Read every byte of a store and say what is not as it should be; changes nothing, also while a bot uses it.
+def verify(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json: Json = False) -> int:
+    """Read all of a store and say what is not as it should be; changes nothing, also while a bot uses it.
+
+    Every record and event is read and decoded, and Holdfast's own documents are checked; streams must have no gaps.
+    Of files every byte is read. A store with ?replica= is compared with its replicas.
 
     Exit codes: 0 sound, 1 something was found, 2 it could not be read.
 
-    Example: `holdfast store verify --store file:./logs/data`
+    Example: `holdfast store verify file:./logs/data`
     """
     output = Output(json=json)
     found = _found(output, store, namespace)
+    if found == []:
+        found = _read(output, store, namespace)
     if found is None:
         return codes.COULD_NOT_RUN
     _list(output, found)
-    if found:
+    if found and folder_of(store, namespace) is not None:
         output.note("`holdfast store repair` mends what can be mended, and deletes nothing")
     output.say("the store is sound" if not found else f"{len(found)} findings")
     output.record("summary", {"findings": len(found)})
@@ -41,8 +63,8 @@ def verify(*, store: StoreUrl = DEFAULT_STORE, namespace: Namespace = None, json
 
 
 def repair(
-    *,
     store: StoreUrl = DEFAULT_STORE,
+    *,
     namespace: Namespace = None,
     yes: Annotated[bool, flag("Do not ask.")] = False,
     json: Json = False,
@@ -52,9 +74,12 @@ def repair(
     Stop the bot first. What is set aside goes to the store's quarantine folder and is absent from then on: check it
     against the exchange before you trade. Exit code 1 says that there is such a thing, or that you said no.
 
-    Example: `holdfast store repair --store file:./logs/data`
+    Example: `holdfast store repair file:./logs/data`
     """
     output = Output(json=json)
+    folder = folder_of(store, namespace)
+    if folder is None:
+        raise _unsupported(store)
     found = _found(output, store, namespace)
     if found is None:
         return codes.COULD_NOT_RUN
@@ -67,8 +92,7 @@ def repair(
     if not (yes or _agreed(output, len(found))):
         output.note("nothing was changed")
         return codes.FOUND
-    asked = parse(store, namespace=namespace)
-    return _told(output, mending.repair(asked.path, namespace=asked.namespace))
+    return _told(output, mending.repair(str(folder), namespace=reader(store, namespace).namespace))
 
 
 def _told(output: Output, done: Sequence[Finding]) -> int:
@@ -83,18 +107,34 @@ def _told(output: Output, done: Sequence[Finding]) -> int:
     return codes.FOUND if aside else codes.DONE
 
 
-def _found(output: Output, url: str, namespace: str | None) -> list[Finding] | None:
-    """Return what verify finds; None, and an error said, where it could not read."""
-    asked = parse(url, namespace=namespace)
-    if folder_of(url, namespace) is None:
-        raise Unsupported(
-            f"verify and repair are for files; {asked.scheme}: has its own means", scheme=asked.scheme
-        )
+def _found(output: Output, asked: str, namespace: str | None) -> list[Finding] | None:
+    """Return what the file store's own verify finds, nothing for another store; None, and an error said, where it
+    could not read."""
+    folder = folder_of(asked, namespace)
+    if folder is None:
+        return []
     try:
-        return finding.verify(asked.path, namespace=asked.namespace)
+        return finding.verify(str(folder), namespace=reader(asked, namespace).namespace)
     except HoldfastError as error:
         output.error(str(error), kind=type(error).__name__)
         return None
+
+
+def _read(output: Output, asked: str, namespace: str | None) -> list[Finding]:
+    """Return what is found by reading everything, as any store can."""
+    with Bar(output) as bar:
+        return asyncio.run(_verified(reader(asked, namespace), bar.tell))
+
+
+async def _verified(store: Store, tell: Tell) -> list[Finding]:
+    async with store:
+        return await reading(store, CHECKS, tell=tell)
+
+
+def _unsupported(asked: str) -> Unsupported:
+    scheme = "adapters" if is_target(asked) else asked.partition(":")[0]
+    means = next((means for start, means in MEANS.items() if scheme.startswith(start)), "has its own means")
+    return Unsupported(f"repair is for files; {scheme}: {means}. {ELSE}", scheme=scheme)
 
 
 def _agreed(output: Output, count: int) -> bool:

@@ -8,7 +8,8 @@ from holdfast.store.url import WRAPPERS
 
 __all__ = ("is_one", "place_of")
 
-ON_DISK = ("file", "sqlite")
+ON_DISK = ("file:", "sqlite:///")
+"""What stands before the path in the URLs of stores on this machine's disk."""
 NOWHERE = ("memory:", "adapters:")
 """Schemes of stores whose URL does not say where they are."""
 
@@ -25,9 +26,9 @@ def is_one(one: Store, other: Store) -> bool:
 def place_of(store: Store) -> str:
     """Return the store's URL without passwords, and without what does not change where it is."""
     place, _, query = store.url.partition("?")
-    scheme, colon, path = place.partition(":")
-    if colon and scheme in ON_DISK:
-        place = f"{scheme}:{Disk().absolute(path.removeprefix('//'))}"
+    for start in ON_DISK:
+        if place.startswith(start):
+            place = f"{start}{Disk().absolute(place.removeprefix(start))}"
     kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if _matters(name)]
     return f"{place}?{urlencode(kept)}" if kept else place
 
