@@ -22,7 +22,8 @@ class Proxy:
 
     `lose_answers`: what comes back is dropped and the connection cut, so that the request was carried out and nobody
     knows. `hold`: nothing passes in either direction until it is False again (bytes wait). `refuse`: new connections
-    are closed at once. `held` counts connections.
+    are closed at once. `held` counts connections. `target` is where new ones go: set it, and
+    a failover has moved the name.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -30,7 +31,7 @@ class Proxy:
         self.refuse = False
         self.port = 0
         self.lost = 0
-        self._target = (host, port)
+        self.target = (host, port)
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
@@ -77,7 +78,7 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there = await asyncio.open_connection(*self._target)
+            there_reader, there = await asyncio.open_connection(*self.target)
         except OSError:
             writer.transport.abort()
             return
