@@ -5,7 +5,7 @@ the other, and its writes follow. PostgreSQL then compares the assumptions and w
 writes nothing and says what it found: whoever assumed wrongly is told so, and the others are planned again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from holdfast.errors import StoreError
 from holdfast.store.base import ABSENT, ANY, CommitId, Key, Version
@@ -37,9 +37,11 @@ class Plan:
         put = [(key, value) for key, value in decided.written.items() if value is not None]
         gone = [key for key, value in decided.written.items() if value is None]
         events = decided.events
+        kept = [commit_id for commit_id, _ in decided.commits]
+        others = [] if len(kept) == len(self.batch) else self._others(kept)
         return (
             namespace, token,
-            [request.commit_id for request in self.batch], [commit_id for commit_id, _ in decided.commits],
+            kept, others,
             [key.entity_name for key in self.assumed], [key.entity_id for key in self.assumed],
             list(self.assumed.values()),
             [key.entity_name for key, _ in put], [key.entity_id for key, _ in put],
@@ -49,6 +51,10 @@ class Plan:
             [event.version for event in events], [event.value.decode() for event in events],
             forget,
         )  # fmt: skip
+
+    def _others(self, kept: Sequence[CommitId]) -> list[CommitId]:
+        """Return the ids that do not count, as things are assumed: one that is remembered must be told so."""
+        return sorted({request.commit_id for request in self.batch}.difference(kept))
 
 
 def mistaken(
@@ -72,7 +78,7 @@ def mistaken(
         if wrong is not None:
             settled[place] = conflict(*wrong, held[wrong[0]])
         else:
-            written |= _written(request)
+            written.update(_written(request))
     return settled
 
 
@@ -83,13 +89,12 @@ def _assumed(batch: Sequence[Request]) -> dict[Key, Version | None]:
         for key, expect in request.expectations:
             if expect is not ANY and key not in assumed and key not in written:
                 assumed[key] = None if expect is ABSENT else str(expect)
-        written |= _written(request)
+        written.update(_written(request))
     return assumed
 
 
-def _written(request: Request) -> set[Key]:
-    return {
-        Key(effect.entity_name, effect.entity_id)
-        for effect in request.effects
-        if not isinstance(effect, Added)
-    }
+def _written(request: Request) -> Collection[Key]:
+    """Return the keys that a commit puts or deletes: all that it names, unless it checks some."""
+    named = [key for key, _ in request.expectations]
+    writes = [effect for effect in request.effects if not isinstance(effect, Added)]
+    return named if len(named) == len(writes) else {Key(e.entity_name, e.entity_id) for e in writes}

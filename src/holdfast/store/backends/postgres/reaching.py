@@ -24,7 +24,7 @@ from holdfast.system import Clock, Ids
 
 __all__ = ("OLDEST", "Reach")
 
-OLDEST: Final = 12
+OLDEST: Final = 13
 """The oldest PostgreSQL that is taken."""
 
 PAUSE: Final = 0.05

@@ -46,7 +46,7 @@ CREATE TABLE {s}.commit_id (
     at timestamptz NOT NULL,
     PRIMARY KEY (namespace, commit_id)
 );
-CREATE INDEX commit_id_at ON {s}.commit_id (namespace, at);
+CREATE INDEX commit_id_at ON {s}.commit_id (at);
 
 CREATE FUNCTION {s}.document(body text) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $holdfast$
     SELECT CASE WHEN strpos(body, '\u0000') = 0 THEN body ELSE replace(body, '\u0000', '\ufffd') END::jsonb
@@ -58,7 +58,7 @@ CREATE VIEW {s}.events AS
     SELECT namespace, stream, number, {s}.document(body) AS value, version FROM {s}.event;
 
 CREATE FUNCTION {s}.commit(
-    p_namespace text, p_session text, p_asked text[], p_kept text[],
+    p_namespace text, p_session text, p_kept text[], p_asked text[],
     p_names text[], p_ids text[], p_expected text[],
     p_put_names text[], p_put_ids text[], p_put_versions text[], p_put_bodies text[],
     p_gone_names text[], p_gone_ids text[],
@@ -66,6 +66,9 @@ CREATE FUNCTION {s}.commit(
     p_forget boolean,
     OUT o_applied boolean, OUT o_head bigint, OUT o_remembered text[], OUT o_found text[], OUT o_settings text
 ) LANGUAGE plpgsql VOLATILE AS $holdfast$
+DECLARE
+    v_now timestamptz := clock_timestamp();
+    v_count bigint;
 BEGIN
     -- The namespace's row is locked first and to the end: all commits of a namespace stand in one line. Each statement
     -- behind it sees all that was committed before it (READ COMMITTED), so what is checked cannot change any more.
@@ -76,21 +79,32 @@ BEGIN
     END IF;
     o_settings := current_setting('fsync') || '|' || current_setting('full_page_writes') || '|'
         || current_setting('synchronous_commit') || '|' || current_setting('synchronous_standby_names');
-    o_applied := NOT EXISTS (
-            SELECT FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = ANY (p_asked)
-        ) AND NOT EXISTS (
-            SELECT FROM unnest(p_names, p_ids, p_expected) AS k(entity_name, entity_id, version)
-            WHERE k.version IS DISTINCT FROM (
-                SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
-                AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id)
-        );
+    o_applied := cardinality(p_names) = 0 OR NOT EXISTS (
+        SELECT FROM unnest(p_names, p_ids, p_expected) AS k(entity_name, entity_id, version)
+        WHERE k.version IS DISTINCT FROM (
+            SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
+            AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id));
+    IF o_applied AND cardinality(p_asked) > 0 THEN
+        o_applied := NOT EXISTS (
+            SELECT FROM unnest(p_asked) AS k(id) WHERE (
+                SELECT true FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = k.id));
+    END IF;
+    IF o_applied THEN
+        INSERT INTO {s}.commit_id (namespace, commit_id, at)
+            SELECT p_namespace, k, v_now FROM unnest(p_kept) AS k ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS v_count = ROW_COUNT;
+        o_applied := v_count = cardinality(p_kept);
+    END IF;
     IF NOT o_applied THEN
-        -- This too is written and flushed, and so waits for what is remembered to be as durable as anything new.
+        -- Nothing is changed, and yet a transaction is written and flushed: what is said to be remembered is, behind
+        -- it, as durable as anything new, also where it waits for a standby.
+        DELETE FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = ANY (p_kept)
+            AND c.xmin = pg_current_xact_id()::xid;
         UPDATE {s}.namespace n SET head = n.head - cardinality(p_kept)
             WHERE n.namespace = p_namespace RETURNING n.head INTO o_head;
         o_remembered := ARRAY(
-            SELECT c.commit_id FROM {s}.commit_id c
-            WHERE c.namespace = p_namespace AND c.commit_id = ANY (p_asked));
+            SELECT c.commit_id FROM unnest(p_kept || p_asked) AS k(id)
+            JOIN {s}.commit_id c ON c.namespace = p_namespace AND c.commit_id = k.id);
         o_found := ARRAY(
             SELECT (SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
                     AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id)
@@ -114,11 +128,10 @@ BEGIN
                 k.version, k.body
             FROM unnest(p_streams, p_numbers, p_event_versions, p_event_bodies) AS k(stream, number, version, body);
     END IF;
-    INSERT INTO {s}.commit_id (namespace, commit_id, at)
-        SELECT p_namespace, k, clock_timestamp() FROM unnest(p_kept) AS k;
-    IF p_forget THEN
-        DELETE FROM {s}.commit_id c
-            WHERE c.namespace = p_namespace AND c.at < clock_timestamp() - interval '15 minutes';
+    IF p_forget THEN  -- those of all namespaces, but none that another process is forgetting: nobody waits here
+        DELETE FROM {s}.commit_id c WHERE c.ctid = ANY (ARRAY(
+            SELECT o.ctid FROM {s}.commit_id o WHERE o.at < v_now - interval '15 minutes'
+            LIMIT 20000 FOR UPDATE SKIP LOCKED));
     END IF;
 END
 $holdfast$;

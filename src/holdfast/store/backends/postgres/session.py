@@ -9,6 +9,7 @@ from holdfast.system import Clock
 
 if TYPE_CHECKING:
     import asyncpg
+    from asyncpg.prepared_stmt import PreparedStatement
 
 __all__ = ("Session",)
 
@@ -32,6 +33,7 @@ class Session:
         self._clock = clock
         self._used = clock.monotonic()
         self._expired = False
+        self._statements: dict[str, PreparedStatement[Any]] = {}
         connection.add_log_listener(self._notice)
 
     @property
@@ -44,7 +46,7 @@ class Session:
 
         A connection that is late, or whose caller is cancelled, is dropped at once: nothing else is read from it.
         """
-        rows: list[Any] = await self._timed(lambda: self._connection.fetch(statement, *arguments), within)
+        rows: list[Any] = await self._timed(lambda: self._prepared(statement, arguments), within)
         return rows
 
     async def execute(self, statements: str, *, within: float) -> None:
@@ -71,6 +73,12 @@ class Session:
             await self._connection.close(timeout=1.0)
         except Exception:
             self.drop()  # it was on its way out: there is nobody to tell
+
+    async def _prepared(self, statement: str, arguments: tuple[object, ...]) -> list[Any]:
+        prepared = self._statements.get(statement)
+        if prepared is None:
+            prepared = self._statements[statement] = await self._connection.prepare(statement)
+        return await prepared.fetch(*arguments)
 
     async def _timed(self, ask: Callable[[], Any], within: float) -> Any:
         """Wait with a timer that cuts the connection: asyncpg's own would open another one, to cancel politely."""

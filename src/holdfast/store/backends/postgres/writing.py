@@ -4,7 +4,7 @@ What got lost on the way is asked for once more, with the same ids, behind a fen
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from holdfast import points
 from holdfast.errors import HoldfastError
@@ -13,6 +13,7 @@ from holdfast.store.backends.postgres.lines import CommitLine
 from holdfast.store.backends.postgres.planning import Plan, mistaken
 from holdfast.store.backends.postgres.reaching import Reach
 from holdfast.store.backends.postgres.session import Session
+from holdfast.store.base import CommitId, Version
 from holdfast.store.group import Outcome, Request
 from holdfast.system import Clock
 
@@ -66,7 +67,7 @@ class Writer:
         while work.open:
             plan = Plan([request for _, request in work.open])
             try:
-                row = await self._call(session, plan, deadline)
+                answer = await self._call(session, plan, deadline)
             except NotNow:
                 raise
             except Exception as error:
@@ -74,26 +75,27 @@ class Writer:
                 if sqlstate(error) not in PASSING or not tries:
                     raise explained(error, self._reach.place) from error
                 continue
-            if row["o_applied"]:
-                self._acknowledge(plan, row["o_head"])
+            if answer.applied:
+                self._acknowledge(plan, answer.head)
                 work.settle(dict(enumerate(plan.conflicts)))
             else:
-                work.settle(mistaken(plan, row["o_remembered"], row["o_found"]))
+                work.settle(mistaken(plan, answer.remembered, answer.found))
 
-    async def _call(self, session: Session, plan: Plan, deadline: float) -> Any:
+    async def _call(self, session: Session, plan: Plan, deadline: float) -> "_Answer":
         left = max(deadline - self._clock.monotonic(), 0.001)
         noticed = session.noticed
         arguments = plan.arguments(self._reach.options.url.namespace, session.token, forget=self._forget())
         points.reached("postgres.committing")
-        (row,) = await session.fetch(self._reach.statements.commit, *arguments, within=left)
+        ((row,),) = await session.fetch(self._reach.statements.commit, *arguments, within=left)
+        answer = _Answer(*row)
         points.reached("postgres.committed")
         if session.noticed > noticed:
             # PostgreSQL commits at home and only warns when a wait for its standby is cancelled.
             raise NotNow("warned that a synchronous standby may not have the commit")
-        if row["o_head"] is None:
+        if answer.head is None:
             raise NotNow("has lost the namespace, or has fenced this connection off")
-        self._reach.observe(row["o_settings"])
-        return row
+        self._reach.observe(answer.settings)
+        return answer
 
     def _acknowledge(self, plan: Plan, head: int) -> None:
         lineage = self._reach.lineage
@@ -108,6 +110,16 @@ class Writer:
         if due:
             self._forgot = now
         return due
+
+
+class _Answer(NamedTuple):
+    """What the function `commit` says: whether the plan was written, the head, and what it found where it was not."""
+
+    applied: bool
+    head: int
+    remembered: Sequence[CommitId]
+    found: Sequence[Version | None]
+    settings: str
 
 
 class _Work:
