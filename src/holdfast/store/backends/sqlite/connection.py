@@ -58,6 +58,8 @@ def connect(place: Place, *, busy_timeout: float, read_only: bool = False) -> sq
     """Return a connection on which nothing is seen that is not durable; it belongs to the thread that calls."""
     place.check()
     place.inspect()
+    if not read_only:
+        place.check_writable()
     recognise(place.path)
     connection = _connected(place.path, "ro" if read_only else "rw", busy_timeout)
     try:

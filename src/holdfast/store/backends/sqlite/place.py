@@ -74,6 +74,16 @@ class Place:
                 reason = "is empty, which no database is; remove it if it never was one, or restore a backup"
                 raise Corrupt(f"{self.path}: {reason}", key=None, reason="empty", path=self.path)
 
+    def check_writable(self) -> None:
+        """Return if this user may write the file and beside it; SQLite would open it for reading, and fail later."""
+        with explained(self.path):
+            for path in (self.path, self._folder):
+                if not self._disk.writable(path):
+                    message = (
+                        f"{path} cannot be written: mend its rights or the mount, or open it with ?mode=ro"
+                    )
+                    raise Unavailable(message, path=path, unknown=False, retryable=False)
+
     def durability(self) -> Durability:
         """Return what flushing achieves on this file system."""
         with explained(self.path):
