@@ -49,9 +49,11 @@ def _from_environment(name: str, variable: str) -> str:
 
 def _from_file(name: str, path: str) -> str:
     try:
-        found = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        found = Path(path).read_text(encoding="utf-8").rstrip("\r\n")  # an editor's; blanks may be its own
+    except OSError as error:
         raise InvalidOption(f"{name}_file={path}: cannot be read ({error})") from error
+    except UnicodeDecodeError:  # which holds the bytes
+        raise InvalidOption(f"{name}_file={path}: is not UTF-8") from None
     if not found:
         raise InvalidOption(f"{name}_file={path}: is empty")
     return found

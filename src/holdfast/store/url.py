@@ -5,11 +5,12 @@ any callable `(url: StoreUrl, *, clock: Clock, ids: Ids) -> Store`. Wrappers are
 own, on every scheme: `redis://host/0?cache=1000&observe=1`.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Final
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+from typing import Any, Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from holdfast.errors import InvalidOption, Unsupported
 from holdfast.store.base import Store
 from holdfast.store.codec import check_name
+from holdfast.store.redaction import PATHS, is_secret, shown
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
 __all__ = ("BACKENDS", "WRAPPERS", "StoreUrl", "open_store", "parse")
@@ -51,6 +53,13 @@ Each module has `from_options(inner: Store, options: dict[str, str], *, clock: C
 """
 
 
+NAME: Final = re.compile(r"[0-9A-Za-z_.-]+")
+ENCODE: Final = "percent-encode @ : / ? # [ ] and % in a user or password (@ is %40)"
+POINT: Final = (
+    "write it as scheme://user:password@host, or name where it is with password_env= or password_file="
+)
+
+
 class StoreUrl(Struct, frozen=True):
     """A store's URL taken apart, percent-decoded; `text` is the URL without its passwords, `raw` has them.
 
@@ -81,6 +90,9 @@ class StoreUrl(Struct, frozen=True):
     def __repr__(self) -> str:
         return f"StoreUrl({self.text!r}, namespace={self.namespace!r})"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("text", self.text), ("namespace", self.namespace)]  # msgspec's own would show the password
+
 
 def open_store(
     url: str, *, namespace: str | None = None, clock: Clock | None = None, ids: Ids = system_ids
@@ -99,22 +111,21 @@ def open_store(
 
 def parse(url: str, *, namespace: str | None = None) -> StoreUrl:
     """Take a URL apart; `namespace` fills in for `?namespace=`, and must not contradict it."""
+    text = shown(url)
     scheme, colon, _ = url.partition(":")
     if not colon or not scheme.isascii() or not scheme.replace("+", "").isalnum() or len(scheme) == 1:
-        raise InvalidOption(f"{url!r} has no scheme; for files write file:{url}", url=url)
-    parts = urlsplit(url)
-    options = _options(url, parts)
+        raise InvalidOption(f"{text!r} has no scheme; for files write file:{text}", url=text)
+    parts = _parts(url, text)
+    options = _options(text, parts)
     asked = options.pop("namespace", None)
     if asked is not None and namespace is not None and asked != namespace:
-        raise InvalidOption(
-            f"{_without_password(parts)!r} says another namespace than {namespace!r}", url=url
-        )
+        raise InvalidOption(f"{text!r} says another namespace than {namespace!r}", url=text)
     chosen = asked if asked is not None else namespace if namespace is not None else "default"
     check_name(chosen, "namespace")
-    hosts = tuple(_hosts(parts))
+    hosts = tuple(_hosts(text, parts))
     host, port = hosts[0] if hosts else (None, None)
     return StoreUrl(
-        text=_without_password(parts), scheme=parts.scheme, path=unquote(parts.path), namespace=chosen,
+        text=text, scheme=parts.scheme, path=unquote(parts.path), namespace=chosen,
         host=host, port=port, hosts=hosts, username=_unquoted(parts.username),
         password=_unquoted(parts.password), options=options, raw=url,
     )  # fmt: skip
@@ -135,51 +146,58 @@ def _belongs(option: str, wrapper: str) -> bool:
     return option == wrapper or option.startswith(f"{wrapper}_")
 
 
-def _options(url: str, parts: SplitResult) -> dict[str, str]:
+def _parts(url: str, text: str) -> SplitResult:
+    """Take a URL into its parts; raises InvalidOption where a password may have taken it apart elsewhere."""
+    if any(letter < " " for letter in url):
+        raise InvalidOption(f"{text!r} holds a control character; percent-encode it", url=text)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose text may hold the password
+        raise InvalidOption(f"{text!r} has no valid host; {ENCODE}", url=text) from None
+    if parts.scheme in PATHS:
+        return parts
+    if "@" in parts.path and (":" in parts.netloc or ":" in parts.path.partition("@")[0]):
+        raise InvalidOption(f"{text!r} has an @ behind its host; {ENCODE}", url=text)
+    return parts
+
+
+def _options(text: str, parts: SplitResult) -> dict[str, str]:
+    if parts.fragment:
+        raise InvalidOption(
+            f"{text!r} has a fragment (#); write %23 for a # in a name, and {ENCODE}", url=text
+        )
     try:
         pairs = parse_qsl(
             parts.query, keep_blank_values=True, strict_parsing=bool(parts.query), errors="strict"
         )
-    except ValueError as error:
-        raise InvalidOption(f"options of {_without_password(parts)!r} are not name=value: {error}") from error
-    if parts.fragment:
-        raise InvalidOption(f"{_without_password(parts)!r} has a fragment (#); write %23 for a # in a name")
+    except ValueError:  # whose text may hold the password
+        message = f"the options of {text!r} are not name=value in UTF-8, with & between two; {ENCODE}"
+        raise InvalidOption(message, url=text) from None
     options = dict(pairs)
+    if not all(NAME.fullmatch(name) for name in options):  # nor are they shown: it may be part of a password
+        raise InvalidOption(f"{text!r} has an option that is no name; {ENCODE}", url=text)
     if len(options) < len(pairs):
-        raise InvalidOption(f"{_without_password(parts)!r} gives an option twice")
+        raise InvalidOption(f"{text!r} gives an option twice", url=text)
+    for name in filter(is_secret, options):
+        raise InvalidOption(
+            f"{name}= in {text!r} would be a secret in an option: {POINT}", option=name, url=text
+        )
     return options
 
 
-def _hosts(parts: SplitResult) -> Iterable[tuple[str, int | None]]:
+def _hosts(text: str, parts: SplitResult) -> Iterable[tuple[str, int | None]]:
     place = parts.netloc.rpartition("@")[2]
     for one in filter(None, place.split(",")):
-        single = urlsplit(f"//{one}")
         try:
+            single = urlsplit(f"//{one}")
             port = single.port
-        except ValueError as error:
-            raise InvalidOption(f"{_without_password(parts)!r} has no valid port: {error}") from error
+        except ValueError:  # whose text may hold the password
+            raise InvalidOption(f"{text!r} has no valid port or host; {ENCODE}", url=text) from None
         yield single.hostname or "", port
 
 
 def _unquoted(text: str | None) -> str | None:
     return None if text is None else unquote(text)
-
-
-def _without_password(parts: SplitResult) -> str:
-    query = "&".join(_shown(pair) for pair in parts.query.split("&")) if parts.query else ""
-    shown = parts._replace(query=query)
-    user, at, place = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    return (shown._replace(netloc=f"{name}:***@{place}") if at and colon else shown).geturl()
-
-
-def _shown(pair: str) -> str:
-    """Return an option as it may be shown: one that is a URL itself, a replica's, without its password."""
-    name, _, value = pair.partition("=")
-    inner = urlsplit(unquote(value))
-    return (
-        f"{name}={quote(_without_password(inner), safe='')}" if inner.scheme and "@" in inner.netloc else pair
-    )
 
 
 def _factory(url: StoreUrl) -> Factory:
