@@ -265,7 +265,7 @@ class Follower:
         self.contact.set()
         if self.position is None and not self._stopping:
             try:
-                await self.outbox.trim()  # nothing is owed to a replica that was never there
+                await self.outbox.tidy()  # nothing is owed to a replica that was never there
             except StoreError as error:
                 log.warning("%s", error)
         await self._clock.sleep(pause)

@@ -199,12 +199,16 @@ class Outbox:
     async def register(self, name: str, replica: Store, *, at: int | None = None) -> Member:
         """Owe a replica everything from now on, or behind commit `at`; a known one is left as it is.
 
-        Raises Trimmed where what is behind `at` is gone, Conflict where another process registers or trims.
+        Raises Trimmed where what is behind `at` is gone.
         """
+        while True:
+            known = await self.member(name) or await self._registered(name, replica, at)
+            if known is not None:
+                return known
+
+    async def _registered(self, name: str, replica: Store, at: int | None) -> Member | None:
+        """Register a replica; None where another one was registered, or something trimmed, at the same time."""
         trimmed, expect = await self._trimmed()
-        known = await self.member(name)
-        if known is not None:
-            return known
         start = await self.length() if at is None else at
         if start < trimmed:
             raise Trimmed
@@ -213,19 +217,20 @@ class Outbox:
             acknowledged=start,
         )  # fmt: skip
         # TRIMMED is written too: whoever counted the replicas without this one must count again.
-        changes: list[Change] = [
-            Put(Key(MEMBERS, name), document(member), ABSENT),
-            Put(TRIMMED, trimmed, expect),
-            self.check,
-        ]
-        await self.store.commit(changes)
+        puts = [Put(Key(MEMBERS, name), document(member), ABSENT), Put(TRIMMED, trimmed, expect)]
+        try:
+            await self.store.commit([*puts, self.check])
+        except Conflict as error:
+            if error.key == GUARD:
+                raise
+            return None
         points.reached("replicated.registered")
         return member
 
     async def forget(self, name: str) -> None:
         """Owe a replica nothing more; one that is unknown is no error."""
         await self.store.commit([Delete(Key(MEMBERS, name)), self.check])
-        await self.trim()
+        await self.tidy()
 
     async def acknowledge(self, name: str, number: int) -> None:
         """Note that a replica has all up to `number`, and drop what no replica is owed any more."""
@@ -233,16 +238,24 @@ class Outbox:
         if record is None:
             return
         member = member_of(record)
-        try:
-            if number > member.acknowledged:
-                known = document(member) | {"acknowledged": number}
+        if number > member.acknowledged:
+            known = document(member) | {"acknowledged": number}
+            try:
                 await self.store.commit([Put(record.key, known, record.version), self.check])
-                points.reached("replicated.acknowledged")
+            except Conflict as error:
+                if error.key == GUARD:
+                    raise
+                return  # another process notes the same: what it has not, the next acknowledgement will
+            points.reached("replicated.acknowledged")
+        await self.tidy()
+
+    async def tidy(self) -> None:
+        """Drop what no replica is owed any more, unless another process is at it."""
+        try:
             await self.trim()
         except Conflict as error:
             if error.key == GUARD:
                 raise
-            # Another process notes the same: what it has not, the next acknowledgement will.
 
     async def trim(self, *, all: bool = False) -> None:
         """Drop what no replica is owed any more; raises Conflict where another process does."""
