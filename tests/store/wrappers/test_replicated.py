@@ -1,21 +1,319 @@
-"""A primary and its replicas: the contract, catching up, what diverged, promoting, and no commit past the wrapper."""
+"""A primary and its replicas: the contract, catching up, copying, comparing; no commit goes past the wrapper."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from holdfast.store import Store, open_store
-from holdfast.store.wrappers.replicated import replicated
-from tests.store.contract import StoreContract
+from holdfast.errors import Conflict, InvalidKey, InvalidOption, NotOpen, Unavailable, Unsupported
+from holdfast.store import (
+    ABSENT,
+    Append,
+    Change,
+    Check,
+    CommitId,
+    Delete,
+    Durability,
+    Key,
+    Names,
+    Put,
+    Record,
+    Store,
+    open_store,
+)
+from holdfast.store.guard import GUARD
+from holdfast.store.wrappers.replicated import Replicated, replicated, unreplicate
+from holdfast.store.wrappers.replicated.outbox import Outbox
+from holdfast.store.wrappers.replicated.records import OWED, Owed
+from tests.store.contract import StoreContract, everything
+from tests.store.simulated import SimulatedDisk
+from tests.store.workload import store_on
+from tests.store.wrappers.replicas import A, Down, equal, held, pair, write
 
 
 class TestFiles(StoreContract):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
-        return replicated(open_store(f"file:{tmp_path}/one"), [open_store(f"file:{tmp_path}/two")])
+    def store(self) -> Store:
+        return replicated(store_on(SimulatedDisk()), [store_on(SimulatedDisk())])
 
 
 class TestMemory(StoreContract):
     @pytest.fixture
     def store(self) -> Store:
         return replicated(open_store("memory:"), [open_store("memory:"), open_store("memory:")])
+
+
+# ------------------------------------------------------------ following
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+async def test_a_replica_is_its_primary(tmp_path: Path, kind: str) -> None:
+    one, two = (open_store(url) for url in pair(tmp_path, kind))
+    async with replicated(one, [two]) as store:
+        await write(store, 100)
+        await store.commit([Put(A, 1)], commit_id="the-id")
+        with pytest.raises(Conflict):
+            await store.commit([Put(A, 2, ABSENT), Append("history.one", "never")])
+        assert await store.commit([Put(A, 1)], commit_id="the-id") == "the-id"
+        await equal(store, two)
+        assert (await two.get(A))[0] == Record(A, 1, "the-id")
+        [lag] = await store.lag()
+        assert (lag.commits, lag.seconds, lag.error, lag.state) == (0, 0.0, None, "following")
+    async with replicated(one, [two]) as store:
+        await equal(store, two)
+
+
+async def test_catching_up_after_an_outage() -> None:
+    one, two = open_store("memory:"), Down(open_store("memory:"))
+    async with replicated(one, [two], poll=0.05) as store:
+        await write(store, 10)
+        await store.caught_up()
+        two.down = True
+        await write(store, 1000, first=10)
+        [lag] = await store.lag()
+        assert lag.commits == 1000
+        assert lag.seconds is not None
+        while not lag.error:
+            await asyncio.sleep(0.01)
+            [lag] = await store.lag()
+        assert "down" in lag.error
+        assert any("does not follow" in warning for warning in store.warnings)
+        assert len(await everything(one.scan(OWED))) >= 1000
+        two.down = False
+        await equal(store, two.inner)
+    async with replicated(one, [two]) as store:
+        await equal(store, two.inner)
+        assert not await everything(one.scan(OWED)), "what all have is owed no more"
+
+
+async def test_what_is_owed_outlives_the_store_object() -> None:
+    """The wrapper is dropped without a word, as by a crash; another one, of another process, catches up."""
+    one, two = open_store("memory:"), Down(open_store("memory:"))
+    store = replicated(one, [two])
+    await store.open()
+    await store.caught_up()
+    two.down = True
+    await write(store, 300)
+    for _, task in store._following:  # a crash: nothing is finished, nothing is said
+        task.cancel()
+    two.down = False
+    async with replicated(one, [two]) as other:
+        await equal(other, two.inner)
+
+
+async def test_two_processes_commit_and_apply_at_once(tmp_path: Path) -> None:
+    urls = pair(tmp_path)
+    stores = [replicated(open_store(urls[0]), [open_store(urls[1])], poll=0.02) for _ in range(3)]
+    for store in stores:
+        await store.open()
+    await asyncio.gather(*(write(store, 100, first=100 * n, together=7) for n, store in enumerate(stores)))
+    assert all([await store.caught_up() for store in stores])
+    for store in stores:
+        await equal(store, store.followers[0].store)
+        assert store.followers[0].error is None
+        await store.close()
+    async with open_store(urls[1]) as replica:
+        assert await replica.last_number("history.two") == 300
+
+
+async def test_another_process_of_the_primary_is_followed(tmp_path: Path) -> None:
+    """One that commits and dies at once is caught up with by whoever has the primary open."""
+    urls = pair(tmp_path)
+    async with replicated(open_store(urls[0]), [open_store(urls[1])], poll=0.02) as store:
+        async with replicated(open_store(urls[0]), []) as other:
+            await write(other, 50)
+        await equal(store, store.followers[0].store)
+
+
+async def test_what_was_there_before_is_copied_while_others_write(tmp_path: Path) -> None:
+    urls = pair(tmp_path)
+    async with open_store(urls[0]) as bare:
+        await write(bare, 600, together=64)
+        await bare.commit([Put(Key("wide", f"{n:04}"), n) for n in range(900)])
+    async with replicated(open_store(urls[0]), [open_store(urls[1])]) as store:
+        await write(store, 300, first=600)
+        assert await store.caught_up()
+        [verified] = await store.verify()
+        assert verified.equal, verified.differences[:3]
+        assert verified.records >= 900
+        replica = store.followers[0].store
+        [ours, theirs] = [await held(one) for one in (store, replica)]
+        assert {k: v for k, (v, _) in ours["records"].items()} == {
+            k: v for k, (v, _) in theirs["records"].items()
+        }
+        for stream, events in ours["streams"].items():
+            assert [e.value for e in events] == [e.value for e in theirs["streams"][stream]]
+
+
+async def test_the_engine_sees_nothing_of_it() -> None:
+    one = open_store("memory:")
+    async with replicated(one, [open_store("memory:")]) as store:
+        await store.commit([Put(A, 1)])
+        assert await store.names() == Names(("signal.one",), ())
+        assert store.durability is Durability.NONE
+        for name in (OWED, GUARD.entity_name, "holdfast.replication"):
+            with pytest.raises(InvalidKey, match="own"):
+                await store.commit([Put(Key(name, "x"), 1)])
+        with pytest.raises(InvalidKey):
+            await store.commit([Append("holdfast.replication.order", 1)])
+        await store.commit([Put(Key("holdfast.replicationist", "x"), 1)])
+        await store.commit([Put(A, _nested(62))])
+        assert await store.caught_up()
+
+
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+async def test_a_primary_that_is_away_is_not_read_from_a_replica() -> None:
+    one, two = Down(open_store("memory:")), open_store("memory:")
+    async with replicated(one, [two]) as store:
+        await store.commit([Put(A, 1)])
+        await store.caught_up()
+        one.down = True
+        with pytest.raises(Unavailable):
+            await store.get(A)
+        one.down = False
+        assert (await store.get(A))[0] is not None
+
+
+# ------------------------------------------------------------ controls: what would be caught
+
+
+async def test_control_owed_only_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def owing(self: Outbox, changes: Sequence[Change], commit_id: CommitId) -> list[Change]:
+        return [*changes, self.check]
+
+    monkeypatch.setattr(Outbox, "owing", owing)
+    one, two = open_store("memory:"), open_store("memory:")
+    async with replicated(one, [two]) as store:
+        await write(store, 10)
+        assert await store.caught_up()
+        [verified] = await store.verify()
+        assert not verified.equal
+
+
+async def test_control_a_position_that_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Applied, but counted later, in a commit of its own: a crash in between applies it twice."""
+    one, two = open_store("memory:"), open_store("memory:")
+    async with replicated(one, [two]) as store:
+        await write(store, 10)
+        await store.caught_up()
+        [guard] = await two.get(GUARD)
+    assert guard is not None
+    async with replicated(one, []) as store:
+        await store.commit([Append("history.one", "x")], commit_id="late")
+    async with two:
+        await two.commit([Append("history.one", "x"), Check(GUARD, guard.version)])
+    async with replicated(one, [two]) as store:
+        assert await store.caught_up()
+        [verified] = await store.verify()
+        assert any("history.one" in difference for difference in verified.differences), verified
+
+
+async def test_control_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Outbox.page
+
+    async def page(self: Outbox, number: int, last: CommitId | None, limit: int) -> list[Any]:
+        found = await real(self, number, last, limit)
+        swapped = [one for place in range(0, len(found), 2) for one in found[place : place + 2][::-1]]
+        return [Owed(a.number, a.commit_id, a.at, b.effects) for a, b in zip(found, swapped, strict=True)]
+
+    monkeypatch.setattr(Outbox, "page", page)
+    two = Down(open_store("memory:"))
+    two.down = True
+    async with replicated(open_store("memory:"), [two]) as store:
+        await store.commit([Put(A, 0)])
+        two.down = False
+        await store.caught_up()
+        two.down = True
+        await write(store, 20)
+        two.down = False
+        assert await store.caught_up()
+        [verified] = await store.verify()
+        assert not verified.equal
+
+
+# ------------------------------------------------------------ past the wrapper
+
+
+async def test_a_commit_past_the_wrapper_is_refused(tmp_path: Path) -> None:
+    urls = pair(tmp_path)
+    async with open_store(urls[0]) as before:  # a process that was there before it was replicated
+        await before.commit([Put(A, 1)])
+        async with replicated(open_store(urls[0]), [open_store(urls[1])]) as store:
+            for bare in (before, open_store(urls[0]), open_store(urls[1])):
+                await bare.open()
+                for changes in ([Put(A, 2)], [Append("history.one", 1)], [Delete(A)], [Check(A, ABSENT)], []):
+                    with pytest.raises(Unsupported, match="replica"):
+                        await bare.commit(changes)
+                await bare.close()
+            await store.commit([Put(A, 3)])
+            await store.caught_up()
+            [verified] = await store.verify()
+            assert verified.equal
+    await unreplicate(open_store(urls[0]))
+    async with open_store(urls[0]) as bare:
+        await bare.commit([Put(A, 4)])
+        assert not (await held(bare))["streams"]
+        assert not await everything(bare.scan(OWED))
+
+
+async def test_past_the_wrapper_on_every_store_of_ours(tmp_path: Path) -> None:
+    for url in ("memory:", f"file:{tmp_path}/x", f"sqlite:///{tmp_path}/x.db"):
+        one = open_store(url)
+        async with replicated(one, []):
+            with pytest.raises(Unsupported):
+                await one.commit([Put(A, 1)])
+            refused = await asyncio.gather(
+                *(one.commit([Put(A, n)]) for n in range(5)), return_exceptions=True
+            )
+            assert all(isinstance(error, Unsupported) for error in refused)
+
+
+async def test_control_without_the_guard_in_every_commit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.store.changes.guarded", list)
+    one, two = open_store("memory:"), open_store("memory:")
+    async with replicated(one, [two]) as store:
+        await one.commit([Put(A, "past the wrapper")])
+        assert await store.caught_up()
+        [verified] = await store.verify()
+        assert not verified.equal
+
+
+# ------------------------------------------------------------ by URL
+
+
+async def test_by_url(tmp_path: Path) -> None:
+    replicas = [f"file:{tmp_path}/two", f"sqlite:///{tmp_path}/three.db?namespace=spare"]
+    asked = "&".join(f"replica{n}={quote(url, safe='')}" for n, url in zip(("", "_2"), replicas, strict=True))
+    store = open_store(f"sqlite:///{tmp_path}/one.db?namespace=blue&{asked}")
+    assert isinstance(store, Replicated)
+    async with store:
+        assert [f.store.namespace for f in store.followers] == ["blue", "spare"]
+        await write(store, 10)
+        assert await store.caught_up()
+        assert [one.equal for one in await store.verify()] == [True, True]
+    with pytest.raises(NotOpen):
+        await store.lag()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("replica_1=memory%3A", "replica_2"),
+        ("replica_x=memory%3A", "replica_2"),
+        ("replica=file%3Ax%3Freplica%3Dfile%253Ay", "names replicas itself"),
+        ("replica=file%3Aone", "its own replica"),
+        ("replica=nothing", "no scheme"),
+    ],
+)
+def test_a_url_that_makes_no_sense(options: str, words: str) -> None:
+    with pytest.raises(InvalidOption, match=words):
+        open_store(f"file:one?{options}")
