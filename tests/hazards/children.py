@@ -1,7 +1,7 @@
 """What processes of the hazard tests run besides the bank itself."""
 
-import os
 import signal
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +23,11 @@ async def stopping_bank(*, stop_at: str, nth: int = 1, **arguments: Any) -> Any:
     return await workloads.bank(**arguments)
 
 
+def stop_here() -> None:
+    """Stop the process in this very call: sent to the process, the signal would leave this thread time to go on."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
 def stopping_at(at: str, nth: int) -> None:
     """Let the process stop when it comes to a point for the `nth` time."""
     before, count = points.reached, 0
@@ -33,7 +38,7 @@ def stopping_at(at: str, nth: int) -> None:
         if point == at:
             count += 1
             if count == nth:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                stop_here()
 
     points.reached = reached
 
@@ -48,7 +53,7 @@ class _Stopping(Wrapper):
         if len(changes) > 2:  # it rests on something that was read
             _Stopping.count += 1
             if _Stopping.count == _Stopping.nth:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                stop_here()
         return await self.inner.commit(changes, commit_id=commit_id, vital=vital)
 
 

@@ -1,13 +1,18 @@
 """Every backend that can be tried here, its server once for all tests, and processes to put on it."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 
 import pytest
 
 from holdfast.testing.servers.park import KINDS, Kind, Park
+from holdfast.testing.trial import Ground
+from tests.crash.conftest import Grounds, trials_folder
 from tests.hazards.crowd import Crowd
+
+__all__ = ("trials_folder",)
 
 
 def _there(kind: Kind) -> bool:
@@ -36,12 +41,22 @@ def points_of(kind: Kind) -> list[str]:
 
 
 def quick(url: str) -> str:
-    """Return a server's URL with time-outs that a test can wait for."""
-    return (
-        url
-        if url.startswith(("file:", "adapter:", "sqlite:"))
-        else f"{url}{'&' if '?' in url else '?'}{QUICK}"
+    """Return a URL with time-outs that a test can wait for."""
+    options = {"file:": "", "adapter:": "", "sqlite:": "busy_timeout=1"}.get(
+        f"{url.partition(':')[0]}:", QUICK
     )
+    return f"{url}{'&' if '?' in url else '?'}{options}" if options else url
+
+
+def trials_of(park: Park, backend: str) -> str:
+    """Return what `Ground.trial` makes stores of, for a backend."""
+    return park.server(backend).url if KINDS[backend].server else f"{backend}:"
+
+
+@pytest.fixture(scope="session")
+def grounds(trials_folder: str) -> Iterator[Grounds]:
+    with ExitStack() as stack:
+        yield Grounds([stack.enter_context(Ground(folder=trials_folder, preload=DRIVERS)) for _ in range(2)])
 
 
 @pytest.fixture(scope="session")

@@ -78,7 +78,6 @@ class Bank:
         self._names = [f"w{i}" for i in range(40)]
         self._fresh = iter(self._names)
         self.logs: list[Path] = []
-        asyncio.run(prepare(url))
 
     def process(
         self,
@@ -126,7 +125,7 @@ class Bank:
 
     def troubled(self, number: int) -> int:
         """Return how many tries of a process did not succeed, for another reason than a conflict."""
-        return sum(line.what in ("unknown", "failed") for line in self.lines(number))
+        return sum(line.what in ("unknown", "failed", "away") for line in self.lines(number))
 
     def more(self, count: int, *, number: int | None = None) -> None:
         """Return when so many more commits have been acknowledged."""
@@ -137,7 +136,12 @@ class Bank:
     def tried(self, count: int, *, number: int) -> None:
         """Return when a process has been told something that many times more: that it is done, or is not."""
         goal = self.acknowledged(number) + self.troubled(number) + count
-        until(lambda: self.acknowledged(number) + self.troubled(number) >= goal, f"{count} more tries")
+
+        def enough() -> bool:
+            return self.acknowledged(number) + self.troubled(number) >= goal or bool(self._failed())
+
+        until(enough, f"{count} more tries")
+        assert not self._failed(), self._failed()
 
     def _failed(self) -> list[Life]:
         done = [life.result() for life in self.lives if life.done()]
@@ -158,6 +162,11 @@ class Bank:
         return verdict
 
     def __enter__(self) -> Self:
+        try:
+            asyncio.run(prepare(self.url))
+        except BaseException:
+            self._temporary.cleanup()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,9 +174,11 @@ class Bank:
         for number, life in enumerate(self.lives):
             if not life.done() and (lines := self.lines(number)):
                 send(lines[0].detail, signal.SIGCONT)
-        for life in self.lives:
-            life.result(timeout=60)
-        self._temporary.cleanup()
+        try:
+            for life in self.lives:
+                life.result(timeout=60)
+        finally:
+            self._temporary.cleanup()
 
 
 def send(pid: int, number: signal.Signals) -> None:

@@ -111,7 +111,7 @@ class Ground:
         folder = self._folder / session
         if store in ("file:", ADAPTER):
             return Place(session, url, f"{store}{folder}", folder, known)
-        if store == "sqlite:":
+        if store == "sqlite:":  # with a slash more, since the path is absolute
             folder.mkdir()
             return Place(session, url, f"sqlite:///{folder / 'state.db'}", folder, known)
         namespace = f"trial-{secrets.token_hex(8)}"

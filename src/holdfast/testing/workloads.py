@@ -154,6 +154,7 @@ class Writer:
             try:
                 await self._note(until) if self._random.random() < 0.25 else await self._transfer(until)
             except (Unavailable, NotOpen) as error:  # of a read
+                self._log("away", detail=str(error)[:200])
                 await self._wait(error)
         return self._transfers + self._notes
 

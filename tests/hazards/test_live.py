@@ -1,0 +1,157 @@
+"""A bot on every backend: killed at any point, its server killed, hung or cut off, and nothing shows of it."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from holdfast.testing.bots import trade_scenario
+from holdfast.testing.controls import EFFECT_FIRST, NO_LOOK_UP
+from holdfast.testing.crash import Kill
+from holdfast.testing.exchange.faults import Fault
+from holdfast.testing.servers.park import KINDS, Park
+from holdfast.testing.trial import Ground, Place, Trial, busiest, verdict
+from tests.crash.conftest import Grounds
+from tests.hazards.conftest import SERVED, SHARED, backends, points_of, quick, trials_of
+from tests.hazards.crowd import proxied, until
+
+ENGINE = (
+    "live.candles-received",
+    "live.decided",
+    "live.committed",
+    "live.carried-out",
+    "orders.sending",
+    "orders.sent",
+    "orders.outcome-committed",
+    "start.bound",
+    "start.committed",
+    "start.settled",
+    "lease.taken",
+    "lease.released",
+)
+SENT = Kill(point="orders.sent", nth=1)
+HANG = 1.5
+"""Seconds: longer than the time-outs of `quick`."""
+AWAY = 0.3
+"""Seconds: longer than the market's next minute takes to come, so that the bot needs the store meanwhile."""
+SLOW = Fault(on="candles", do="delay", ms=40, times=0)
+
+
+@pytest.mark.parametrize("scenario", ["take-profit", "several"])
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_kill_at_any_point_shows_nowhere(grounds: Grounds, park: Park, backend: str, scenario: str) -> None:
+    store = trials_of(park, backend)
+    first = grounds.one.trial(scenario, store=store)
+    assert first.kept, first.broken
+    trace = first.story.last.reached
+    points = [point for point in (*ENGINE, *points_of(KINDS[backend])) if point in trace]
+    assert len(points) > len(ENGINE)
+
+    def judgement(ground: Ground, point: str) -> str:
+        trial = ground.trial(scenario, [Kill(point=point, nth=busiest(trace, point))], store=store)
+        if trial.story.kills != 1:
+            return "was not killed"
+        return "" if trial.kept else trial.broken
+
+    grounds.judge(points, judgement)
+    print(f"{len(points)} kills")
+
+
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_kill_in_each_recovery_shows_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
+    store = trials_of(park, backend)
+    recovery = ("orders.looked-up", "orders.settled", "lease.taken", "start.committed")
+
+    def judgement(ground: Ground, first: str) -> str:
+        kills = [Kill(point=first, nth=1), *(Kill(point=point, nth=1) for point in recovery)]
+        trial = ground.trial("take-profit", kills, store=store)
+        if trial.story.kills != len(kills):
+            return f"was killed only at {trial.story.died_at}"
+        return "" if trial.kept else trial.broken
+
+    grounds.judge(["orders.sending", "orders.sent"], judgement)
+
+
+@pytest.mark.parametrize("patch", [NO_LOOK_UP, EFFECT_FIRST])
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_broken_design_is_noticed(grounds: Grounds, park: Park, backend: str, patch: str) -> None:
+    trial = grounds.one.trial("take-profit", [SENT], store=trials_of(park, backend), patches=[patch])
+    assert trial.story.kills == 1
+    assert not trial.kept
+
+
+def troubled(
+    ground: Ground, place: Place, scenario: str, troubles: Sequence[Callable[[], None]], *patches: str
+) -> Trial:
+    """Return the verdict on a run during which these troubles came one after the other, each a few minutes in."""
+    twin = ground.twin(scenario)
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(ground.nursery.live_on, trade_scenario, place.arguments(scenario), patches=patches)
+        seen = 0
+        for trouble in troubles:
+            goal = seen + 5
+
+            def far_enough(goal: int = goal) -> bool:
+                return run.done() or len(ground.exchange.requests(place.session, kind="candles")) >= goal
+
+            until(far_enough, "the market goes on")
+            assert not run.done(), run.result()
+            trouble()
+            seen = len(ground.exchange.requests(place.session, kind="candles"))
+        story = run.result()
+    return verdict(story, twin, place.picture())
+
+
+@pytest.mark.parametrize("scenario", ["take-profit", "several"])
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_a_server_killed_under_a_bot_shows_nowhere(
+    grounds: Grounds, park: Park, backend: str, scenario: str
+) -> None:
+    server = park.server(backend)
+
+    def killed() -> None:
+        server.kill()
+        server.start()
+
+    def away() -> None:
+        server.kill()
+        time.sleep(AWAY)
+        server.start()
+
+    place = grounds.one.place(scenario, store=quick(server.url), faults=[SLOW])
+    trial = troubled(grounds.one, place, scenario, [killed, away, killed])
+    assert trial.kept, trial.broken
+    assert trial.story.reached["live.store-reopening"] >= 1
+
+
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_a_server_hung_under_a_bot_shows_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
+    server, ground = park.server(backend), grounds.one
+    place = ground.place("take-profit", store=quick(server.url), faults=[SLOW])
+
+    def hung() -> None:
+        server.pause()
+        time.sleep(HANG)
+        server.resume()
+
+    trial = troubled(ground, place, "take-profit", [hung] * 2)
+    assert trial.kept, trial.broken
+    assert trial.story.reached["live.store-reopening"] >= 2
+
+
+@pytest.mark.parametrize("backend", backends(*SERVED))
+def test_answers_lost_under_a_bot_show_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
+    server, ground = park.server(backend), grounds.one
+    with proxied(quick(server.url), server.port) as (around, harm):
+        place = ground.place("take-profit", store=around, faults=[SLOW])
+
+        def lost() -> None:
+            goal = harm.lost + 1
+            harm.set("lose_answers", True)
+            until(lambda: harm.lost >= goal, "an answer is lost")
+            harm.set("lose_answers", False)
+
+        trial = troubled(ground, place, "take-profit", [lost, harm.cut, lost])
+    assert trial.kept, trial.broken
+    assert harm.lost >= 2
