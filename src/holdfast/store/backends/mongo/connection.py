@@ -61,7 +61,7 @@ class Connection:
         place = f"{self.url.scheme}://{host(self.url)}/"
         try:
             return AsyncMongoClient(place, event_listeners=[self.seen], **client_options(self.url))
-        except ConfigurationError as error:
+        except (ConfigurationError, ValueError, TypeError) as error:
             raise InvalidOption(f"{self.url.text!r} cannot be used: {error}", url=self.url.text) from error
         except PyMongoError as error:
             raise failure(error, self.url.text) from error

@@ -181,6 +181,10 @@ def _case(error: BaseException) -> Case:
         return CASES.get(_code(error), SLOW if isinstance(error, ExecutionTimeout) else _other(error))
     if isinstance(error, NetworkTimeout) or getattr(error, "timeout", False):
         return Case("did not answer in time (connect_timeout, read_timeout, commit_timeout)", retryable=True)
+    if isinstance(error, ConnectionFailure) and "pool paused" in str(error):
+        return Case(
+            "cannot be reached: its last connection failed, and there is no new one yet", retryable=True
+        )
     if isinstance(error, ConnectionFailure):
         return Case("cut the connection before it answered", retryable=True)
     if isinstance(error, ConfigurationError):

@@ -61,7 +61,9 @@ def check(url: StoreUrl) -> None:
             raise InvalidOption(f"{given} in {url.text!r}: {REFUSED[name]}", option=given, value=value)
         if name in REPEATED and value.lower() not in REPEATED[name]:
             raise _weakens(url, given, value, REPEATED[name])
-    url.only(*OURS, *(given for given in url.options if _spelled(given) in (*PASSED_ON, *REPEATED)))
+    url.only(
+        *OURS, *PASSED_ON, *(given for given in url.options if _spelled(given) in (*PASSED_ON, *REPEATED))
+    )
     timeouts(url)
     flag(url, TEST_SERVER)
     database_name(url)

@@ -212,8 +212,7 @@ class Writer:
             connection.events, (InsertOne(event_document(namespace, e)) for e in decision.events), session
         )
         await _bulk(connection.streams, self._streams(decision, found), session)
-        commits = ({"namespace": namespace, "id": i, "head": h, "at": found.at} for i, h in decision.commits)
-        await _bulk(connection.commits, map(InsertOne, commits), session)
+        await _bulk(connection.commits, self._commits(decision, found), session)
         await connection.namespaces.update_one(
             {"_id": namespace}, {"$set": {"head": decision.head}}, session=session
         )
@@ -230,6 +229,10 @@ class Writer:
         for stream in sorted({event.stream for event in decision.events}):
             document = {"namespace": self._namespace, "stream": stream, "number": decision.numbers[stream]}
             yield _put(found.streams.get(stream), document)
+
+    def _commits(self, decision: Decision, found: _Found) -> Iterator[Operation]:
+        for commit_id, head in decision.commits:
+            yield InsertOne({"namespace": self._namespace, "id": commit_id, "head": head, "at": found.at})
 
     def _pauses(self) -> Iterator[float]:
         """Yield ever longer pauses, not the same as another process's, so that two do not keep meeting."""
