@@ -261,6 +261,19 @@ async def test_damage_is_corrupt_and_left(path: Path) -> None:
     assert path.exists()
 
 
+async def test_a_checkpoint_that_was_cut_off(path: Path, tmp_path: Path) -> None:
+    """The header is new and the file is not as long as it says: all is in the WAL, and nothing is damaged."""
+    async with at(path) as store:
+        await store.commit([Put(Key("big", str(n)), "x" * 3000) for n in range(40)])
+        short, wal = path.read_bytes(), Path(f"{path}-wal").read_bytes()
+    (tmp_path / "cut.db").write_bytes(path.read_bytes()[:4096] + short[4096:])
+    (tmp_path / "cut.db-wal").write_bytes(wal)
+    with pytest.raises(sqlite3.DatabaseError, match="malformed"):
+        connection._marks(str(tmp_path / "cut.db"), "&immutable=1")
+    async with at(tmp_path / "cut.db") as store:
+        assert len([record async for record in store.scan("big")]) == 40
+
+
 async def test_a_value_that_is_no_json(path: Path) -> None:
     async with at(path) as store:
         await store.commit([Put(A, 1), Put(B, 2)])
@@ -362,6 +375,10 @@ async def test_full_disk(tmp_path: Path) -> None:
             assert [len(record.value) async for record in store.scan("big")] == [30_000] * stored
             with pytest.raises(StoreFull):
                 await store.commit([Put(Key("big", "more"), "x" * 600_000)], vital=True)
+        async with at(small / "state.db") as store:
+            assert len([record async for record in store.scan("big")]) == stored, (
+                "it can be read without room"
+            )
             subprocess.run(["mount", "-o", "remount,size=8m", str(small)], check=True)
             await store.commit([Put(A, "usable")])
         async with at(small / "state.db") as store:

@@ -28,22 +28,22 @@ PATIENCE: Final = 1.0
 """How long (s) a checkpoint waits for whoever is in its way; it is not vital."""
 
 _FULL: Final = (2, 3)
+_LATER: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL)
 
 
 def recognise(path: str) -> None:
     """Return if the file is a store of ours; raises Corrupt or FromTheFuture, and changes nothing.
 
     Only the header is read, without locks: another application's database is not even recovered. Ours carries its
-    marks from its birth.
+    marks from its birth. (It is read through SQLite, as closing a file descriptor of our own would drop its locks.)
     """
     try:
-        connection = sqlite3.connect(_uri(path, "ro", "&immutable=1"), uri=True, isolation_level=None)
+        application, version = _marks(path, "&immutable=1")
+    except sqlite3.Error:  # a checkpoint that is cut off leaves a header that is right only with the WAL
         try:
-            application, version = pragma(connection, "application_id"), pragma(connection, "user_version")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise explain(error, path) from error
+            application, version = _marks(path, "")
+        except sqlite3.Error as error:
+            raise explain(error, path) from error
     if application != APPLICATION_ID:
         message = (
             f"{path} is another application's database; it is left as it is. Give the store a file of its own"
@@ -72,7 +72,8 @@ def connect(place: Place, *, busy_timeout: float, read_only: bool = False) -> sq
 
 
 def checkpoint(connection: sqlite3.Connection, kind: str, patience: float = PATIENCE) -> bool:
-    """Move the commits of the WAL into the database file, durably; False where others were in the way too long.
+    """Move the commits of the WAL into the database file, durably; False where there is no room, or others are in
+    the way for too long: they are durable where they are.
 
     `kind` is FULL (the file of the WAL is used again: flushing is faster where it need not grow) or TRUNCATE.
     """
@@ -81,7 +82,7 @@ def checkpoint(connection: sqlite3.Connection, kind: str, patience: float = PATI
     try:
         (busy, _, _) = connection.execute(f"PRAGMA wal_checkpoint({kind})").fetchone()
     except sqlite3.OperationalError as error:
-        if code_of(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        if code_of(error) not in _LATER:
             raise
         busy = 1
     finally:
@@ -94,6 +95,14 @@ def pragma(connection: sqlite3.Connection, name: str) -> int:
     """Return the number that a pragma is set to."""
     (found,) = connection.execute(f"PRAGMA {name}").fetchone()
     return cast("int", found)
+
+
+def _marks(path: str, more: str) -> tuple[int, int]:
+    connection = sqlite3.connect(_uri(path, "ro", more), uri=True, isolation_level=None)
+    try:
+        return pragma(connection, "application_id"), pragma(connection, "user_version")
+    finally:
+        connection.close()
 
 
 def _connected(path: str, mode: str, busy_timeout: float) -> sqlite3.Connection:
