@@ -15,7 +15,7 @@ from holdfast.store.backends.network import driver
 from holdfast.store.backends.postgres.faults import POOLER, explained, misused, unavailable
 from holdfast.store.backends.postgres.findings import Findings, findings, findings_of
 from holdfast.store.backends.postgres.options import Address, Options
-from holdfast.store.backends.postgres.schema import MIGRATIONS, check_version, migrate
+from holdfast.store.backends.postgres.schema import check_version, is_current, migrate
 from holdfast.store.backends.postgres.session import Session
 from holdfast.store.backends.postgres.statements import HELLO, Statements
 from holdfast.store.credentials import password
@@ -170,7 +170,7 @@ class Reach:
         schema = self.options.schema
         found = (await session.fetch(self.statements.version, within=within))[0]["version"] if made else 0
         check_version(found, schema)
-        if found == len(MIGRATIONS):
+        if is_current(found):
             return
         if not create:
             at = self._at(session.address)

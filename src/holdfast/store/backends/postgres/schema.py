@@ -10,7 +10,7 @@ from typing import Any, Final
 from holdfast.errors import FromTheFuture
 from holdfast.store.backends.postgres.statements import quoted
 
-__all__ = ("MIGRATIONS", "Fetch", "check_version", "ddl", "migrate")
+__all__ = ("MIGRATIONS", "Fetch", "check_version", "ddl", "is_current", "migrate")
 
 Fetch = Callable[..., Awaitable[list[Any]]]
 """Runs one statement with its arguments and returns the rows."""
@@ -162,7 +162,7 @@ async def migrate(fetch: Fetch, execute: Callable[[str], Awaitable[Any]], schema
     exists = bool(await fetch("SELECT FROM pg_namespace WHERE nspname = $1", schema))
     found = await _version(fetch, schema) if exists else 0
     check_version(found, schema)
-    if found < len(MIGRATIONS):
+    if not is_current(found):
         await execute(ddl(schema, found, exists=exists))
 
 
@@ -176,6 +176,11 @@ async def _version(fetch: Fetch, schema: str) -> int:
         return 0
     rows = await fetch(f"SELECT version FROM {quoted(schema)}.format")  # noqa: S608  # a name that was checked
     return int(rows[0]["version"])
+
+
+def is_current(found: int) -> bool:
+    """Whether a schema of a version that was checked is today's."""
+    return found == len(MIGRATIONS)
 
 
 def check_version(found: int, schema: str) -> None:
