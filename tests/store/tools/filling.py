@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from holdfast.store import Append, Key, Put, Store
 
-__all__ = ("ODD", "fill")
+__all__ = ("EVENTS", "ODD", "RECORDS", "fill")
 
 ODD: Final[list[Any]] = [
     None,
@@ -22,6 +22,8 @@ ODD: Final[list[Any]] = [
     {"b": 1, "a": [1, 1.0]},
 ]
 NAMES: Final = ["..", "a/b", "é", "\U0001f600", "BTC/USDT:USDT", "x" * 300]
+RECORDS: Final = 600 + len(ODD) + len(NAMES) ** 2 + 3
+EVENTS: Final = 1_101
 
 
 async def fill(store: Store) -> None:
@@ -29,7 +31,7 @@ async def fill(store: Store) -> None:
     await store.commit([Put(Key("signal.s", f"id-{n}"), n) for n in range(600)])
     await store.commit([Put(Key("state.odd", f"{n}"), value) for n, value in enumerate(ODD)])
     await store.commit([Put(Key(name, other), [name, other]) for name in NAMES for other in NAMES])
-    await store.commit([Put(Key("big", str(n)), "y" * 400_000) for n in range(4)])
+    await store.commit([Put(Key("big", str(n)), "y" * 400_000) for n in range(3)])
     for start in range(0, 1_000, 100):
         await store.commit([Append("history.s.X", {"n": start + n}) for n in range(100)])
     await store.commit([Append("history.é", n) for n in range(100)] + [Append("system.s.X", None)])

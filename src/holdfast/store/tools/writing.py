@@ -97,13 +97,18 @@ class Writer:
             await self._add(Put(one.key, one.value, other.version), len(data))
 
     async def _stream(self, stream: str, seen: Seen) -> None:
-        number = await self._target.last_number(stream)
+        number = await self._from(self._target, stream)
         self._tell("copied", number)
         async for event in self._source.read(stream, after=number):
             number = event.number
             await self._add(Append(stream, event.value), len(canonical(event.value)))
             self._tell("copied", 1)
         seen.stream(stream, number)
+
+    @staticmethod
+    async def _from(target: Store, stream: str) -> int:
+        """Return the number of the newest event that is there already."""
+        return await target.last_number(stream)
 
     async def _check_streams(self, names: Sequence[str], there: Sequence[str]) -> None:
         """Raise Corrupt where a stream of the target is not a beginning of the source's: nothing is written then."""
