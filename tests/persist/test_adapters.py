@@ -199,6 +199,22 @@ def test_a_store_registered_as_every_adapter_is_the_one_store(adapters: Adapters
     assert isinstance(adapters.store(), MemoryStore)
 
 
+async def test_one_domain_elsewhere_and_the_rest_in_the_store(tmp_path: Path) -> None:
+    """Hybrid: what has no adapter of its own is in the store that was chosen, and not with the signals."""
+    signals, rest = MemoryStore(), MemoryStore()
+    adapters = Adapters(base_dir=str(tmp_path))
+    adapters.use_store(rest)
+    adapters.use("signal", persist_of(signals))
+    async with signals, rest, adapters.opened() as store:
+        await store.commit([Put(Key("signal.s", "A"), 1), Put(Key("risk.r", "positions"), 2)])
+        assert await signals.get(Key("risk.r", "positions")) == [None]
+        assert await rest.get(Key("signal.s", "A")) == [None]
+        [signal], [risk] = await signals.get(Key("signal.s", "A")), await rest.get(Key("risk.r", "positions"))
+        assert signal is not None
+        assert risk is not None
+        assert (signal.value["value"], risk.value["value"]) == (1, 2)
+
+
 def test_the_file_store_registered_as_it_is_is_the_default(adapters: Adapters) -> None:
     adapters.use("signal", PersistBase)
     adapters.use("risk", PersistBase)

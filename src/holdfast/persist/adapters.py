@@ -172,16 +172,16 @@ class Adapters:
         return views[0] if alone and self._chosen in (None, views[0]) and SIGNAL in self._ctors else None
 
     def _served(self) -> dict[str, Ctor]:
-        if SIGNAL in self._ctors:
-            return dict(self._ctors)
-        if self._chosen is None:
+        if self._chosen is not None:
+            store = self._open_store(self._chosen) if isinstance(self._chosen, str) else self._chosen
+            return {**dict.fromkeys(DOMAINS, persist_of(store)), **self._ctors}
+        if SIGNAL not in self._ctors:
             raise InvalidOption(
                 f"adapters serve {', '.join(self._ctors)}, and nothing serves the signals: register an adapter "
                 "with PersistSignalAdapter.use_persist_signal_adapter (PersistBase is the file store)",
                 domains=tuple(self._ctors),
             )
-        store = self._open_store(self._chosen) if isinstance(self._chosen, str) else self._chosen
-        return {SIGNAL: persist_of(store), **self._ctors}
+        return dict(self._ctors)
 
     def _open_store(self, url: str) -> Store:
         return open_store(url, namespace=self.namespace, clock=self._clock, ids=self._ids)
