@@ -4,6 +4,7 @@ import asyncio
 import json
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -166,3 +167,22 @@ def test_verify_reads_every_store(here: Here, traded: Path) -> None:
     assert done.code == 1
     assert {one["key"]["entity_name"] for one in done.of_type("finding")} == {"run.eager", "signal.eager"}
     assert "upgrade" in json.dumps(done.of_type("finding"))
+
+
+def test_verify_compares_with_a_replica_and_makes_nobody_follow(here: Here, traded: Path) -> None:
+    assert here("store", "copy", "file:state", "sqlite:spare.db").code == 0
+    asked = f"file:state?replica={quote('sqlite:spare.db', safe='')}"
+    assert here("store", "verify", asked, "--json").summary["findings"] == 0
+
+    async def harm() -> None:
+        async with open_store("sqlite:spare.db") as store:
+            await store.commit([Put(Key("state.eager", "BTCUSDT"), {"asked": -1})])
+
+    asyncio.run(harm())
+    done = here("store", "verify", asked, "--json")
+    assert done.code == 1
+    [found] = done.of_type("finding")
+    assert "state.eager BTCUSDT: has another value" in found["reason"]
+    for words in (("ls", asked), ("stats", asked)):
+        assert here("store", *words).code == 0
+    assert here(*LIVE).code == 0  # it has not become a replicated one

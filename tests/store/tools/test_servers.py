@@ -1,7 +1,6 @@
 """The tools on real servers: a portfolio goes round all of them and comes back as it was."""
 
 import asyncio
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,12 +13,6 @@ from holdfast.testing.servers.mongo import MongoTestServer
 from holdfast.testing.servers.park import Park, in_namespace
 from tests.store.tools.bots import copied
 from tests.store.tools.filling import EVENTS, RECORDS, fill
-
-
-@pytest.fixture(scope="module")
-def park() -> Iterator[Park]:
-    with Park() as park:
-        yield park
 
 
 def place(park: Park, kind: str, folder: Path, name: str) -> str:

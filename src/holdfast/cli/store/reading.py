@@ -13,20 +13,24 @@ from holdfast.errors import InvalidOption, StoreMissing
 from holdfast.store import Store, open_store
 from holdfast.store.backends.file.reader import FileReader
 from holdfast.store.backends.file.store import DEFAULT_BASE_DIR, FileStore
-from holdfast.store.url import BACKENDS, GROUP, parse
+from holdfast.store.url import BACKENDS, GROUP, WRAPPERS, parse
 
-__all__ = ("folder_of", "is_target", "reader", "says_namespace", "writer")
+__all__ = ("folder_of", "is_target", "reader", "replicas", "says_namespace", "writer")
 
 ON_DISK = ("file", "sqlite")
 
 
 def reader(asked: str, namespace: str | None) -> Store:
-    """Return the store that is asked for, not yet open; files and SQLite are opened `?mode=ro`."""
+    """Return the store that is asked for, not yet open; files and SQLite are opened `?mode=ro`.
+
+    Replicas are left out: whoever opens a store with them makes them follow it.
+    """
     if is_target(asked):
         store = _of_desk(asked, namespace)
         return (
             FileReader(store.base_dir, namespace=store.namespace) if isinstance(store, FileStore) else store
         )
+    asked = _without(asked, "replica")
     url = parse(asked, namespace=namespace)
     if url.scheme in ON_DISK:
         if url.scheme == "file":
@@ -34,6 +38,30 @@ def reader(asked: str, namespace: str | None) -> Store:
         if "mode" not in url.options:
             asked += "&mode=ro" if "?" in asked else "?mode=ro"
     return open_store(asked, namespace=namespace)
+
+
+def replicas(asked: str, namespace: str | None) -> tuple[Store, list[Store]]:
+    """Return a store and its replicas, each as it is, without what any other wrapper makes of it; to be read."""
+    if is_target(asked):
+        return _of_desk(asked, namespace), []
+    url = parse(asked, namespace=namespace)
+    named = [value for option, value in sorted(url.options.items()) if _belongs(option, "replica")]
+    theirs = [None if says_namespace(one) else url.namespace for one in named]
+    plain = _without(asked, *WRAPPERS)
+    pairs = zip(named, theirs, strict=True)
+    return reader(plain, namespace), [reader(one, chosen) for one, chosen in pairs]
+
+
+def _without(asked: str, *wrappers: str) -> str:
+    """Return a URL without the options of some wrappers."""
+    place, mark, query = asked.partition("?")
+    pairs = query.split("&") if mark else []
+    kept = [pair for pair in pairs if not any(_belongs(pair.partition("=")[0], one) for one in wrappers)]
+    return f"{place}?{'&'.join(kept)}" if kept else place
+
+
+def _belongs(option: str, wrapper: str) -> bool:
+    return option == wrapper or option.startswith(f"{wrapper}_")
 
 
 def writer(asked: str, namespace: str | None) -> Store:

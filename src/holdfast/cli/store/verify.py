@@ -11,19 +11,22 @@ from holdfast.cli import codes
 from holdfast.cli.options import DEFAULT_STORE, Json, Namespace, StoreUrl, flag
 from holdfast.cli.output import Output
 from holdfast.cli.store.progress import Bar
-from holdfast.cli.store.reading import folder_of, is_target, reader
+from holdfast.cli.store.reading import folder_of, is_target, reader, replicas
 from holdfast.cli.store.schemas import CHECKS
 from holdfast.errors import HoldfastError, InvalidOption, Unsupported
 from holdfast.store import Store
 from holdfast.store.backends.file import repair as mending
 from holdfast.store.backends.file import verify as finding
 from holdfast.store.backends.file.findings import Finding
+from holdfast.store.tools import differences
 from holdfast.store.tools import verify as reading
 from holdfast.store.tools.contents import Tell
 
 __all__ = ("repair", "verify")
 
 MENDED: Final = "restored"
+PAUSES: Final = (0.5, 1.0, 2.0)
+"""How long (s) a replica is given to follow, before what differs is a finding."""
 ELSE: Final = (
     "An exported file or a copy comes back by `holdfast store import` or `copy`; the next live start compares with the "
     "exchange and halts what does not agree"
@@ -34,6 +37,7 @@ MEANS: Final = {
     "unix": "recovers by itself when the server starts, and `redis-check-aof --fix` cuts a damaged end off",
     "postgresql": "recovers by itself when the server starts; what is damaged comes back from the server's backup",
     "mongodb": "recovers by itself when the server starts, and a damaged member is seeded again from the others",
+    "memory": "has nothing that could be repaired",
     "adapters": "is in your own database, which has its own means",
 }
 
@@ -123,12 +127,30 @@ def _found(output: Output, asked: str, namespace: str | None) -> list[Finding] |
 def _read(output: Output, asked: str, namespace: str | None) -> list[Finding]:
     """Return what is found by reading everything, as any store can."""
     with Bar(output) as bar:
-        return asyncio.run(_verified(reader(asked, namespace), bar.tell))
+        found = asyncio.run(_verified(reader(asked, namespace), bar.tell))
+        primary, others = replicas(asked, namespace)
+        for replica in others:
+            found += asyncio.run(_compared(primary, replica, bar.tell))
+        return found
 
 
 async def _verified(store: Store, tell: Tell) -> list[Finding]:
     async with store:
         return await reading(store, CHECKS, tell=tell)
+
+
+async def _compared(primary: Store, replica: Store, tell: Tell) -> list[Finding]:
+    """Return how a replica differs from its primary; what differs for as long as it takes to follow is no finding."""
+    async with primary, replica:
+        for pause in (*PAUSES, None):
+            wrong = await differences(primary, replica, tell=tell)
+            if not wrong or pause is None:
+                break
+            await asyncio.sleep(pause)
+    return [
+        Finding("replica", replica.url, f"{one} (first: the primary; it follows while a run has ?replica=)")
+        for one in wrong
+    ]
 
 
 def _unsupported(asked: str) -> Unsupported:

@@ -1,0 +1,14 @@
+"""Servers that the tests of the tools share."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from holdfast.testing.servers.park import Park
+
+
+@pytest.fixture(scope="session")
+def park() -> Iterator[Park]:
+    """A server of each kind, started when it is first needed."""
+    with Park() as park:
+        yield park
