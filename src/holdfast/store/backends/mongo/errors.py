@@ -104,35 +104,29 @@ CASES: Final[Mapping[int, Case]] = {
 }
 """What we know of the server's error codes (src/mongo/base/error_codes.yml of its source)."""
 
+UNKNOWN_HOST: Final = "has a host name that is not known here; check it, and the name server"
+REFUSED: Final = "refuses connections: nothing listens there; start mongod, or check the port"
+NO_PRIMARY: Final = "has no primary now: an election is under way, or most members are gone"
+OTHER_SET: Final = "is a member of another replica set than the URL's replicaSet says"
+NO_SET: Final = (
+    "has no member of the replica set that the URL's replicaSet names; check it, or run rs.initiate()"
+)
+NO_TRUST: Final = "shows a certificate that is not trusted; name its authority with tlsCAFile"
+
 SELECTION: Final[tuple[tuple[str, str, bool], ...]] = (
-    (
-        "CERTIFICATE_VERIFY_FAILED",
-        "shows a certificate that is not trusted; name its authority with tlsCAFile",
-        False,
-    ),
+    ("CERTIFICATE_VERIFY_FAILED", NO_TRUST, False),
     ("SSL", "cannot be spoken to by TLS; check tls, tlsCAFile and the port", False),
-    ("belongs to a set named", "is a member of another replica set than the URL's replicaSet says", False),
-    ("does not match", "is a member of another replica set than the URL's replicaSet says", False),
+    ("belongs to a set named", OTHER_SET, False),
+    ("available for replica set name", NO_SET, False),
     ("wire version", "is older than the driver can speak to; MongoDB 5.0 or newer is needed", False),
-    (
-        "Name or service not known",
-        "has a host name that is not known here; check it, and the name server",
-        True,
-    ),
-    ("nodename nor servname", "has a host name that is not known here; check it, and the name server", True),
-    ("No address associated", "has a host name that is not known here; check it, and the name server", True),
+    ("Name or service not known", UNKNOWN_HOST, True),
+    ("nodename nor servname", UNKNOWN_HOST, True),
+    ("No address associated", UNKNOWN_HOST, True),
     ("name resolution", "has a host name that could not be looked up; check the name server", True),
-    (
-        "Connection refused",
-        "refuses connections: nothing listens there; start mongod, or check the port",
-        True,
-    ),
-    ("No primary", "has no primary now: an election is under way, or most members are gone", True),
-    (
-        "No replica set members match",
-        "has no primary now: an election is under way, or most members are gone",
-        True,
-    ),
+    ("Connect call failed", REFUSED, True),
+    ("Connection refused", REFUSED, True),
+    ("No primary", NO_PRIMARY, True),
+    ("No replica set members match", NO_PRIMARY, True),
 )
 """What the driver says when it finds no server to use, as it says it; the first that is found counts."""
 
@@ -188,7 +182,7 @@ def _case(error: BaseException) -> Case:
     if isinstance(error, ConnectionFailure):
         return Case("cut the connection before it answered", retryable=True)
     if isinstance(error, ConfigurationError):
-        return Case(f"cannot be used as the URL says: {error}")
+        return Case(f"cannot be used as the URL says: {error}", retryable="DNS" in str(error))
     return _other(error)
 
 
@@ -196,7 +190,8 @@ def _selection(text: str) -> Case:
     for part, says, retryable in SELECTION:
         if part in text:
             return Case(says, retryable=retryable)
-    return Case("cannot be reached: no server answered within connect_timeout", retryable=True)
+    says = "cannot be reached: no server answered within connect_timeout; check the address, the port and tls"
+    return Case(says, retryable=True)
 
 
 def _other(error: BaseException) -> Case:
