@@ -132,7 +132,7 @@ class Replicated(Wrapper):
         try:
             for follower, _ in following:
                 follower.stop()
-            answering = [task for follower, task in following if follower.error is None]
+            answering = [task for f, task in following if f.contact.is_set() and f.error is None]
             if answering:
                 await asyncio.wait(answering, timeout=DRAIN)
         finally:
