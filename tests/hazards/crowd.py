@@ -133,6 +133,11 @@ class Bank:
         until(lambda: self.acknowledged(number) >= goal or self._failed(), f"{count} more commits")
         assert not self._failed(), self._failed()
 
+    def begun(self) -> None:
+        """Return when every process has been told of a commit: all have the store open."""
+        for number in range(len(self.logs)):
+            self.more(max(0, 1 - self.acknowledged(number)), number=number)
+
     def tried(self, count: int, *, number: int) -> None:
         """Return when a process has been told something that many times more: that it is done, or is not."""
         goal = self.acknowledged(number) + self.troubled(number) + count

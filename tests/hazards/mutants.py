@@ -1,7 +1,7 @@
 """Stores with one idea changed, around any real one: each is called as a patch by a child of the nursery."""
 
 import asyncio
-import itertools
+from collections import Counter
 from collections.abc import Sequence
 
 from holdfast.store import ANY, Append, Change, CommitId, Store
@@ -13,17 +13,19 @@ from holdfast.testing.own_adapter import store_of
 
 
 class FreshIds(Wrapper):
-    """Commits each try under an id of its own: a repeated one is not known again."""
+    """Commits each further try under an id of its own: a repeated one is not known again."""
 
     def __init__(self, inner: Store) -> None:
         super().__init__(inner)
-        self._tries = itertools.count()
+        self._tries: Counter[str] = Counter()
 
     async def commit(
         self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
     ) -> CommitId:
         assert commit_id is not None
-        await self.inner.commit(changes, commit_id=f"{commit_id}-try{next(self._tries)}", vital=vital)
+        fresh = f"{commit_id}-try{self._tries[commit_id]}" if self._tries[commit_id] else commit_id
+        self._tries[commit_id] += 1
+        await self.inner.commit(changes, commit_id=fresh, vital=vital)
         return commit_id
 
 

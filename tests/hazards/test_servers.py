@@ -19,6 +19,7 @@ def test_a_server_that_is_killed_under_load(park: Park, crowd: Crowd, backend: s
     with Bank(crowd, quick(park.url(backend)), seed=SEED) as bank:
         for _ in range(3):
             bank.process()
+        bank.begun()
         for turn in range(5):
             bank.more(chance.randint(10, 40))
             server.kill()
@@ -37,6 +38,7 @@ def test_a_server_that_hangs_longer_than_anybody_waits(park: Park, crowd: Crowd,
     with Bank(crowd, quick(park.url(backend)), seed=SEED) as bank:
         for _ in range(3):
             bank.process()
+        bank.begun()
         for _ in range(2):
             bank.more(15)
             before = [bank.troubled(number) for number in range(3)]
@@ -61,7 +63,8 @@ def harmed(park: Park, crowd: Crowd, backend: str, *patches: str) -> Verdict:
     ):
         bank.process(writers=1)
         for _ in range(2):
-            bank.process(url=around)
+            bank.process(url=around, readers=0)
+        bank.begun()
         for _ in range(4):
             bank.more(10)
             harm.cut()
@@ -87,4 +90,4 @@ def test_connections_cut_and_answers_lost(park: Park, crowd: Crowd, backend: str
 @pytest.mark.parametrize("backend", backends(*SERVED))
 def test_a_repeated_commit_under_a_fresh_id_is_noticed(park: Park, crowd: Crowd, backend: str) -> None:
     verdict = harmed(park, crowd, backend, "tests.hazards.mutants:fresh_ids")
-    assert verdict.doubled, verdict.words
+    assert verdict.doubled or verdict.wrong, verdict.words  # wrong: it was told of a Conflict with itself

@@ -91,8 +91,9 @@ class Session:
         except Exception as error:
             if certain(error):
                 raise
+            cut = not self.usable  # asyncpg then trips over what it has let go of: AttributeError in `prepare`
             self.drop()
-            if not foreign(error):
+            if not cut and not foreign(error):
                 raise
             raise NotNow(self._reason(error, within)) from error
         finally:
