@@ -13,7 +13,7 @@ from holdfast.store import Key, Store, open_store
 from holdfast.testing.servers.postgres import PostgresServer
 from tests.conftest import need_servers
 
-__all__ = ("A", "B", "Locked", "fresh", "own_postgres", "postgres", "through", "until", "value")
+__all__ = ("A", "B", "Locked", "fresh", "need_postgres", "postgres", "through", "until", "value")
 
 A = Key("signal.one", "BTCUSDT")
 B = Key("signal.one", "ETHUSDT")
@@ -27,18 +27,17 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def own_postgres() -> Iterator[PostgresServer]:
-    """A server for tests that kill, hang or reconfigure it, and leave it running."""
+def need_postgres() -> None:
+    """Skip what needs the server's programs where they are not installed."""
     need_servers("postgres")
-    with PostgresServer() as server:
-        yield server
 
 
 def fresh(url: str, **options: object) -> Store:
     """Return a store in a namespace of its own."""
     query = "&".join(f"{name}={value}" for name, value in options.items())
-    return open_store(f"{url}?{query}" if query else url, namespace=secrets.token_hex(8))
+    return open_store(
+        f"{url}{'&' if '?' in url else '?'}{query}" if query else url, namespace=secrets.token_hex(8)
+    )
 
 
 def through(url: str, server: PostgresServer, port: int) -> str:

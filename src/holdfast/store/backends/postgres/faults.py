@@ -51,8 +51,8 @@ class NotNow(Exception):  # never leaves this backend
 
 
 def sqlstate(error: BaseException) -> str:
-    """Return the SQLSTATE of a server's error; empty for any other."""
-    return str(getattr(error, "sqlstate", None) or "") if hasattr(error, "severity_en") else ""
+    """Return the SQLSTATE of a server's error; empty for any other, also those that the driver makes itself."""
+    return str(getattr(error, "sqlstate", None) or "") if _severity(error) else ""
 
 
 def certain(error: BaseException) -> bool:
@@ -60,8 +60,11 @@ def certain(error: BaseException) -> bool:
 
     FATAL and PANIC end the connection, and may have come behind the commit.
     """
-    severity = getattr(error, "severity_en", None) or getattr(error, "severity", None)
-    return bool(sqlstate(error)) and severity == "ERROR"
+    return _severity(error) == "ERROR"
+
+
+def _severity(error: BaseException) -> str:
+    return str(getattr(error, "severity_en", None) or getattr(error, "severity", None) or "")
 
 
 def foreign(error: BaseException) -> bool:
@@ -109,6 +112,8 @@ def _else(error: BaseException, state: str) -> tuple[bool, str]:
         return False, f"and this machine do not agree on TLS ({_tls(error)}): see sslmode and sslrootcert"
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return True, "does not answer in time"
+    if "rejected SSL upgrade" in str(error):
+        return False, "does not speak TLS, and sslmode asks for it: turn ssl on there, or sslmode off here"
     return True, f"cannot be reached ({error})" if isinstance(error, OSError) else "lost the connection"
 
 

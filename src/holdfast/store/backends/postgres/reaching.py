@@ -55,15 +55,17 @@ class Reach:
         timeout = self.options.timeouts.connect if within is None else within
         deadline = self._clock.monotonic() + timeout
         pause = PAUSE
+        said: HoldfastError | None = None
         while True:
             found = await self._first(deadline, create=create)
             if isinstance(found, Session):
                 return found
-            if (
-                not (isinstance(found, Unavailable) and found.retryable)
-                or self._clock.monotonic() + pause > deadline
-            ):
+            if said is None or not isinstance(found.__cause__, TimeoutError):
+                said = found  # what a host said says more than that it was cut short by the deadline
+            if not (isinstance(found, Unavailable) and found.retryable):
                 raise found
+            if self._clock.monotonic() + pause > deadline:
+                raise said
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

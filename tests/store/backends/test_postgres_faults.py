@@ -1,0 +1,413 @@
+"""`postgresql:` when something goes wrong: refusals, lost answers, cuts, hung and killed servers."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+
+from holdfast.errors import Conflict, Corrupt, HoldfastError, StoreFull, Unavailable, Unsupported, WentBack
+from holdfast.store import ABSENT, Append, Change, Delete, Durability, Put, Store, open_store
+from holdfast.store.backends.postgres import reaching
+from holdfast.store.backends.postgres.lines import CommitLine
+from holdfast.testing.servers.postgres import PostgresServer
+from holdfast.testing.servers.proxy import Proxy
+from tests.store.backends.postgres_world import A, B, fresh, need_postgres, postgres, through, until, value
+from tests.store.contract import everything
+
+pytestmark = pytest.mark.server("postgres")
+__all__ = ("postgres",)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[PostgresServer]:
+    """A server with a password, for tests that kill, hang or reconfigure it and leave it running."""
+    need_postgres()
+    with PostgresServer({"wal_writer_delay": "10s"}, password="sesame") as server:
+        yield server
+
+
+async def counted(store: Store, stream: str = "s") -> list[object]:
+    return [event.value for event in await everything(store.read(stream))]
+
+
+# --- what is refused, each with its own sentence ----------------------------------------------------------------------
+
+
+async def refusal(url: str, **options: object) -> HoldfastError:
+    with pytest.raises(HoldfastError) as refused:
+        await fresh(url, **{"connect_timeout": 2, **options}).open()
+    assert "sesame" not in f"{refused.value!r} {refused.value} {refused.value.facts}"
+    assert "wrong" not in f"{refused.value!r} {refused.value}"
+    return refused.value
+
+
+async def test_what_a_person_must_mend(guarded: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    guarded.sql("CREATE DATABASE ascii ENCODING SQL_ASCII TEMPLATE template0")
+    guarded.sql("CREATE ROLE reader LOGIN SUPERUSER PASSWORD 'sesame'")
+    guarded.sql("ALTER ROLE reader SET default_transaction_read_only = on")
+    guarded.sql("CREATE ROLE nobody NOLOGIN PASSWORD 'sesame'")
+    of = guarded.url_of
+    cases = {
+        of("postgres", "wrong"): "refuses the password",
+        of("postgres", "sesame", "nowhere"): "has no such database",
+        of("nobody", "sesame"): "does not let this user in",
+        of("reader", "sesame"): "read-only for the role reader",
+        guarded.url.replace("127.0.0.1", "nowhere.invalid"): "has a host name that nobody knows",
+        f"{guarded.url}?sslmode=require": "does not speak TLS",
+    }
+    for url, sentence in cases.items():
+        error = await refusal(url)
+        assert sentence in str(error), url
+        assert isinstance(error, Unavailable)
+        assert not error.retryable
+        assert not error.unknown
+    encoded = await refusal(of("postgres", "sesame", "ascii"))
+    assert isinstance(encoded, Unsupported)
+    assert "SQL_ASCII" in str(encoded)
+    monkeypatch.setattr(reaching, "OLDEST", 99)
+    assert "PostgreSQL 15 is too old; use 99 or newer" in str(await refusal(guarded.url))
+
+
+async def test_what_may_pass(guarded: PostgresServer) -> None:
+    nobody = await refusal(guarded.url.replace(f":{guarded.port}", ":1"), connect_timeout=0.3)
+    assert "cannot be reached" in str(nobody)
+    guarded.sql("CREATE ROLE single LOGIN CONNECTION LIMIT 0 PASSWORD 'sesame'")
+    full = await refusal(guarded.url_of("single", "sesame"))
+    assert "too many connections" in str(full)
+    guarded.pause()
+    try:
+        hung = await refusal(guarded.url, connect_timeout=0.3)
+    finally:
+        guarded.resume()
+    assert "does not answer in time" in str(hung)
+    for error in (nobody, full, hung):
+        assert isinstance(error, Unavailable)
+        assert error.retryable
+        assert not error.unknown
+
+
+async def test_a_server_that_is_still_starting_is_waited_for(guarded: PostgresServer) -> None:
+    guarded.kill()
+    store = fresh(guarded.url, connect_timeout=30)
+    opening = asyncio.ensure_future(store.open())
+    await asyncio.sleep(0)
+    await asyncio.to_thread(guarded.start)
+    await opening
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "kind", "sentence"),
+    [
+        ("53100", StoreFull, "disk of the PostgreSQL server is full"),
+        ("53200", Unavailable, "out of memory"),
+        ("58030", Unavailable, "cannot read or write its disk"),
+        ("57014", Unavailable, "cancelled it"),
+        ("55P03", Unavailable, "waited too long"),
+        ("40P01", Unavailable, "deadlock"),
+        ("XX001", Corrupt, "damaged data"),
+        ("22012", Unavailable, "SQLSTATE 22012"),
+    ],
+)
+async def test_a_commit_that_the_server_refuses(
+    postgres: PostgresServer, state: str, kind: type[HoldfastError], sentence: str
+) -> None:
+    """The server's own error, with every code: nothing is changed, and the store is usable behind it."""
+    async with fresh(postgres.url, schema=f"refuses_{state.lower()}") as store:
+        postgres.sql(
+            f"CREATE FUNCTION refuses_{state.lower()}.refuse() RETURNS trigger LANGUAGE plpgsql AS "
+            f"$$ BEGIN IF new.entity_id = 'ETHUSDT' THEN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END IF; "
+            f"RETURN new; END $$; CREATE TRIGGER refuse BEFORE INSERT ON refuses_{state.lower()}.record "
+            f"FOR EACH ROW EXECUTE FUNCTION refuses_{state.lower()}.refuse()"
+        )
+        await store.commit([Put(A, 1)])
+        with pytest.raises(kind, match=sentence) as refused:
+            await store.commit([Put(A, 2), Put(B, 2), Append("s", 2)])
+        assert not refused.value.facts.get("unknown", False)
+        await store.commit([Append("s", 1)])
+        assert await value(store, A) == 1
+        assert await counted(store) == [1]
+
+
+# --- answers that are lost --------------------------------------------------------------------------------------------
+
+
+async def test_a_lost_answer_is_looked_up(postgres: PostgresServer) -> None:
+    """The commit was carried out, its answer dropped and the connection cut: the store finds that out itself."""
+    async with (
+        Proxy("127.0.0.1", postgres.port) as proxy,
+        fresh(through(postgres.url, postgres, proxy.port)) as store,
+    ):
+        await store.commit([Put(B, 0)])
+        proxy.lose_answers = True
+        commit = asyncio.ensure_future(store.commit([Put(A, 1, ABSENT), Append("s", 1)]))
+        await until(lambda: _is(proxy.lost >= 1))
+        proxy.lose_answers = False
+        await commit
+        assert await counted(store) == [1]
+
+
+async def test_an_unknown_commit_is_repeated_with_its_id(postgres: PostgresServer) -> None:
+    async with Proxy("127.0.0.1", postgres.port) as proxy:
+        url = through(postgres.url, postgres, proxy.port)
+        async with fresh(url, connect_timeout=0.2) as store:
+            await store.commit([Put(B, 0)])
+            proxy.lose_answers = True
+            with pytest.raises(Unavailable) as unknown:
+                await store.commit([Put(A, 1, ABSENT), Append("s", 1)], commit_id="it")
+            assert unknown.value.unknown
+            assert unknown.value.retryable
+            with pytest.raises(Unavailable) as certain:
+                await store.commit([Append("s", 2)])
+            assert not certain.value.unknown  # it was never sent
+            proxy.lose_answers = False
+            assert await store.commit([Put(A, 1, ABSENT), Append("s", 1)], commit_id="it") == "it"
+            assert await counted(store) == [1]
+            await store.commit([Append("s", 1)])  # the control: another id is another commit
+            assert await counted(store) == [1, 1]
+
+
+async def _late(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch | None) -> object:
+    """Return what A is when a commit arrives long after its caller was told of a Conflict for a second try."""
+    async with Proxy("127.0.0.1", postgres.port) as proxy:
+        both = f"127.0.0.1:{proxy.port},127.0.0.1:{postgres.port}/"
+        url = postgres.url.replace(f"127.0.0.1:{postgres.port}/", both)
+        async with fresh(url, connect_timeout=0.6, commit_timeout=0.3) as store:
+            await store.commit([Put(B, 0)])  # its statement is prepared: what is held is the call itself
+            proxy.hold = True
+            with pytest.raises(Unavailable) as unknown:
+                await store.commit([Put(A, "late", ABSENT)], commit_id="it")
+            assert unknown.value.unknown
+            async with open_store(postgres.url, namespace=store.namespace) as other:
+                await other.commit([Put(A, "other")])
+                if monkeypatch is not None:
+                    monkeypatch.setattr(CommitLine, "doubt", lambda self, session: session.drop())
+                    store._parts.line._unsettled.clear()  # type: ignore[attr-defined]
+                await _patiently(store)
+                await other.commit([Delete(A)])
+                proxy.hold = False
+                await until(lambda: _is(proxy.held == 0))
+                await _arrived(postgres)
+                return await value(other, A)
+
+
+async def _patiently(store: Store) -> None:
+    """Repeat the commit until its Conflict is told."""
+    for _ in range(20):
+        try:
+            await store.commit([Put(A, "late", ABSENT)], commit_id="it")
+        except Conflict:
+            return
+        except Unavailable:
+            continue
+    raise AssertionError("there is no answer")
+
+
+async def _arrived(postgres: PostgresServer) -> None:
+    """Return when all that was sent has been carried out: no session is left that works, or has lost its client."""
+    session = await asyncpg.connect(postgres.url, ssl=False)
+    try:
+        mine = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        await until(lambda: _none(session, f"SELECT count(*) {mine} AND state = 'active'"))
+        await asyncio.sleep(0.1)
+        await until(lambda: _none(session, f"SELECT count(*) {mine} AND state = 'active'"))
+    finally:
+        await session.close()
+
+
+async def _none(session: "asyncpg.Connection[asyncpg.Record]", count: str) -> bool:
+    return not await session.fetchval(count)
+
+
+async def _is(condition: bool) -> bool:
+    return condition
+
+
+async def test_what_arrives_late_is_fenced_off(postgres: PostgresServer) -> None:
+    assert await _late(postgres, None) is None
+
+
+async def test_what_arrives_late_is_fenced_off_control(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the fence, a commit that was answered by a Conflict happens after all."""
+    assert await _late(postgres, monkeypatch) == "late"
+
+
+async def test_cut_connections_lose_and_double_nothing(postgres: PostgresServer) -> None:
+    async with (
+        Proxy("127.0.0.1", postgres.port) as proxy,
+        fresh(through(postgres.url, postgres, proxy.port)) as store,
+    ):
+        told: list[int] = []
+        numbers = itertools.count()
+
+        async def write() -> None:
+            for number in itertools.islice(numbers, 25):
+                await _settled(store, number)
+                told.append(number)
+
+        writing = asyncio.gather(*(write() for _ in range(4)))
+        while not writing.done():
+            proxy.cut()
+            await asyncio.wait([writing], timeout=0.1)
+        await writing
+        stored = await counted(store)
+        assert sorted(stored) == sorted(told)  # type: ignore[type-var]
+        assert len(set(stored)) == 100
+
+
+async def _settled(store: Store, number: int, *, patience: float = 20.0) -> None:
+    """Commit, and repeat with the same id while that is what the store says to do."""
+    changes: list[Change] = [Put(A, number), Put(B, number), Append("s", number)]
+    async with asyncio.timeout(patience):
+        while True:
+            try:
+                await store.commit(changes, commit_id=f"c{number}")
+            except Unavailable as error:
+                if not error.retryable:
+                    raise
+                await asyncio.sleep(0.01)
+            else:
+                return
+
+
+async def test_a_cancelled_read_leaves_no_answer_behind(postgres: PostgresServer) -> None:
+    async with fresh(postgres.url, readers=1) as store:
+        await store.commit([Put(A, "a"), Put(B, "b")])
+        for turn in range(60):
+            reading = asyncio.ensure_future(store.get(A))
+            for _ in range(turn % 9):
+                await asyncio.sleep(0)
+            reading.cancel()
+            assert await value(store, B) == "b"
+            await asyncio.wait({reading})
+
+
+async def test_a_dead_idle_connection_is_noticed(postgres: PostgresServer) -> None:
+    async with fresh(postgres.url) as store:
+        await store.commit([Put(A, 1)])
+        assert await value(store, A) == 1
+        postgres.sql(
+            "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE application_name = 'holdfast'"
+        )
+        assert await value(store, A) == 1
+        await store.commit([Put(A, 2)])
+        assert await value(store, A) == 2
+
+
+# --- a server that hangs, dies, changes -------------------------------------------------------------------------------
+
+
+async def test_a_hung_server(guarded: PostgresServer) -> None:
+    async with fresh(guarded.url, commit_timeout=0.4, connect_timeout=0.4, read_timeout=0.4) as store:
+        await store.commit([Put(A, 0)])
+        guarded.pause()
+        try:
+            with pytest.raises(Unavailable) as unknown:
+                await store.commit([Append("s", 1)], commit_id="it")
+            with pytest.raises(Unavailable):
+                await store.get(A)
+        finally:
+            guarded.resume()
+        assert unknown.value.unknown
+        assert "did not answer in 0.4 s" in str(unknown.value)
+        await _repeated(store)
+        assert await counted(store) == [1]
+
+
+async def _repeated(store: Store) -> None:
+    for _ in range(20):
+        try:
+            await store.commit([Append("s", 1)], commit_id="it")
+        except Unavailable:
+            continue
+        return
+    raise AssertionError("the server does not come back")
+
+
+async def test_killed_under_load(guarded: PostgresServer) -> None:
+    """No acknowledged commit is lost or doubled when the server is killed, and nobody ever sees half of one."""
+    async with fresh(guarded.url) as store:
+        told: list[int] = []
+        numbers = itertools.count()
+        stopped = asyncio.Event()
+
+        async def write() -> None:
+            while not stopped.is_set():
+                number = next(numbers)
+                await _settled(store, number)
+                told.append(number)
+
+        async def look() -> None:
+            while not stopped.is_set():
+                try:
+                    a, b = await store.get(A, B)
+                except Unavailable:
+                    continue
+                assert (a and (a.value, a.version)) == (b and (b.value, b.version))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(write())
+            group.create_task(look())
+            for _ in range(3):
+                before = len(told)
+                await until(lambda before=before: _is(len(told) > before + 40), limit=20)  # type: ignore[misc]
+                await asyncio.to_thread(guarded.kill)
+                await asyncio.to_thread(guarded.start)
+            stopped.set()
+        stored = await counted(store)
+        assert set(told) <= set(stored)
+        assert len(set(stored)) == len(stored)
+        assert (await store.get(A))[0].value == stored[-1]  # type: ignore[union-attr]
+
+
+async def test_killed_under_load_control(guarded: PostgresServer) -> None:
+    """Commits that are acknowledged before the flush are lost: declared beforehand, and noticed afterwards."""
+    async with fresh(guarded.url, synchronous_commit="off") as store:
+        assert store.durability is Durability.NONE
+        assert "synchronous_commit = off" in store.warnings[0]
+        guarded.sql("CHECKPOINT")
+        for number in range(20):
+            await store.commit([Append("s", number)])
+        guarded.kill()
+        guarded.start()
+        with pytest.raises(WentBack):
+            await store.get(A)
+        with pytest.raises(WentBack) as back:
+            await store.commit([Append("s", "more")])
+        assert back.value.found < back.value.known
+
+
+async def test_torn_commits_would_be_seen(postgres: PostgresServer) -> None:
+    """The control of the reader above: of a commit that is made of two, it sees a half."""
+    async with fresh(postgres.url) as store:
+        await store.commit([Put(A, 0), Put(B, 0)])
+        await store.commit([Put(A, 1)])
+        a, b = await store.get(A, B)
+        await store.commit([Put(B, 1)])
+        assert a
+        assert b
+        assert a.value != b.value
+
+
+async def test_settings_that_change_while_it_runs(guarded: PostgresServer) -> None:
+    async with fresh(guarded.url) as store:
+        assert store.durability is Durability.POWER_LOSS
+        for settings, durability in (
+            ({"synchronous_commit": "off"}, Durability.NONE),
+            ({"synchronous_commit": "local", "full_page_writes": "off"}, Durability.PROCESS_CRASH),
+            ({"fsync": "off"}, Durability.NONE),
+            ({"fsync": "on", "full_page_writes": "on", "synchronous_commit": "on"}, Durability.POWER_LOSS),
+        ):
+            guarded.set(**settings)
+            await until(lambda durability=durability: _declares(store, durability))  # type: ignore[misc]
+            assert bool(store.warnings) is (durability is not Durability.POWER_LOSS)
+
+
+async def _declares(store: Store, durability: Durability) -> bool:
+    await store.commit([Put(A, 1)])
+    return store.durability is durability
