@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from holdfast.errors import Conflict, Unavailable, WentBack
+from holdfast.errors import Conflict, InvalidOption, Unavailable, WentBack
 from holdfast.store import Append, Change, Delete, Durability, Key, Put, Store, open_store
 from holdfast.testing.servers.proxy import Proxy
 from holdfast.testing.servers.redis import RedisCluster, RedisSentinels, RedisServer
@@ -59,9 +59,10 @@ async def test_waiting_for_a_replica() -> None:
         async with open_store(
             url, namespace=store.namespace
         ) as again:  # on a connection that has written nothing
-            replica.kill()
+            replica.pause()
             with pytest.raises(Unavailable) as told:
                 await again.commit([Append("history", 2)], commit_id="two")
+            replica.resume()
             assert told.value.unknown is True
 
 
@@ -94,6 +95,8 @@ def caught_up(master: RedisServer, replica: RedisServer) -> None:
 async def test_sentinels_fail_over_while_commits_run() -> None:
     """All that was acknowledged is there, once, or the store says that it went back."""
     with RedisSentinels() as watched:
+        with pytest.raises(InvalidOption, match="knows no service 'other'"):
+            await open_store(watched.url.replace(watched.service, "other")).open()
         async with open_store(f"{watched.url}?commit_timeout=2&read_timeout=15", namespace=fresh()) as store:
             assert any("asynchronously" in warning for warning in store.warnings)
             acknowledged: list[int] = []

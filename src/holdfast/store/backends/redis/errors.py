@@ -107,6 +107,8 @@ def _of_connection(error: BaseException, where: str, *, unknown: bool) -> Holdfa
     reason, retryable = _ROOTS.get(type(root).__name__, (f"failed: {error}", True))
     if type(root).__name__ == "gaierror":
         reason = f"cannot be found: the host name is unknown here ({root})"
+    if reason == _LATE and where.startswith("rediss"):
+        reason += " (a port that does not speak TLS does not answer it)"
     return Unavailable(f"{where} {reason}{told}", unknown=unknown, retryable=retryable, code=code_of(error))
 
 
@@ -118,6 +120,8 @@ def _chain(error: BaseException | None) -> list[BaseException]:
     return found
 
 
+_LATE: Final = "did not answer in time"
+
 _ROOTS: Final[Mapping[str, tuple[str, bool]]] = {
     "gaierror": ("cannot be found: the host name is unknown here", True),
     "SSLCertVerificationError": (
@@ -128,7 +132,7 @@ _ROOTS: Final[Mapping[str, tuple[str, bool]]] = {
     "ConnectionRefusedError": ("refuses the connection: no server listens on that port", True),
     "FileNotFoundError": ("has no such socket: compare the path with the server's `unixsocket`", True),
     "PermissionError": ("may not be connected to by this user: look at the socket's permissions", False),
-    "TimeoutError": ("did not answer in time", True),
+    "TimeoutError": (_LATE, True),
     "ConnectionResetError": ("cut the connection", True),
 }
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from holdfast.errors import Corrupt, FromTheFuture, Unavailable, WentBack
+from holdfast.errors import Corrupt, FromTheFuture, NotOpen, Unavailable, WentBack
 from holdfast.store.backends import network
 from holdfast.store.backends.redis.errors import Again, Broken, code_of, explain, is_passing, moved_of
 from holdfast.store.backends.redis.findings import QUESTIONS, Findings, judge
@@ -47,6 +47,7 @@ class Session:
         self._ids = ids
         self._lines: dict[str, tuple[Address, Line]] = {}
         self._connecting = asyncio.Lock()
+        self._closed = True
         self._errors = network.driver("redis.exceptions", extra="redis")
 
     @property
@@ -56,11 +57,13 @@ class Session:
 
     async def open(self) -> None:
         """Connect, and bind the namespace; raises what keeps it from being used."""
+        self._closed = False
         deadline = self._clock.monotonic() + self._timeouts.connect
         await self._until(deadline, lambda: self._line(COMMITS, deadline))
 
     async def close(self) -> None:
         """Let what was asked be answered, and disconnect."""
+        self._closed = True
         lines, self._lines = list(self._lines.values()), {}
         for _, line in lines:
             await line.close(within=self._timeouts.read)
@@ -137,9 +140,11 @@ class Session:
         return answers
 
     def _raise_broken(self, broken: Broken, purpose: str) -> NoReturn:
-        if not broken.sent or purpose == READS or is_passing(broken.error):
+        """Raise what a lost connection means; some of the server's errors also end one."""
+        told = explain(broken.error, self.where, unknown=broken.sent and purpose == COMMITS)
+        if getattr(told, "retryable", False) and not told.unknown:
             raise Again(broken.error) from broken.error
-        raise explain(broken.error, self.where, unknown=True) from broken.error
+        raise told from broken.error
 
     async def _refused(self, error: Exception, address: Address, *, unknown: bool) -> NoReturn:
         """Raise what a server's error means: Again where nothing was carried out and it may be soon."""
@@ -170,6 +175,8 @@ class Session:
             raise Again(error) from error
 
     async def _connected(self, purpose: str) -> tuple[Address, Line]:
+        if self._closed:
+            raise NotOpen("the store was closed", url=self.where)
         old = self._lines.pop(purpose, None)
         if old is not None:
             await old[1].close()
@@ -184,6 +191,9 @@ class Session:
         except BaseException:
             await line.close()
             raise
+        if self._closed:  # meanwhile
+            await line.close()
+            raise NotOpen("the store was closed", url=self.where)
         self._lines[purpose] = address, line
         for other, (elsewhere, stale) in list(self._lines.items()):
             if elsewhere != address:  # reads go where commits go
@@ -204,7 +214,7 @@ class Session:
         try:
             answers = await line.ask(*QUESTIONS, within=self._timeouts.connect)
         except Broken as broken:
-            raise Again(broken.error) from broken.error
+            self._raise_broken(broken, READS)
         if isinstance(answers[0], Exception):
             await self._refused(answers[0], address, unknown=False)
         findings = judge(answers, self.where, watched=self._route.watched)
@@ -221,7 +231,7 @@ class Session:
         try:
             (answer,) = await line.ask(command, within=self._timeouts.connect)
         except Broken as broken:
-            raise Again(broken.error) from broken.error
+            self._raise_broken(broken, READS)
         if isinstance(answer, Exception):
             await self._refused(answer, address, unknown=False)
         return answer

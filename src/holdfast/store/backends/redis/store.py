@@ -61,8 +61,11 @@ class RedisStore(Store):
         """Finish running commits, and disconnect."""
         async with self._changing:
             group, self._group = self._group, None
-            if group is not None:
+            if group is None:
+                return
+            try:
                 await group.close()
+            finally:  # also where closing is cancelled
                 await self._session.close()
 
     async def get(self, *keys: Key) -> list[Record | None]:
@@ -96,7 +99,7 @@ class RedisStore(Store):
         while count := _page(left):
             ids, versions, values = await self._columns(scripts.SCAN, keys, start, count)
             for entity_id, version, value in zip(ids, versions, values, strict=True):
-                yield _record(Key(entity_name, entity_id.decode()), version, value)
+                yield _record(Key(entity_name, _text(entity_id, keys[-1])), version, value)
             if len(ids) < count:
                 return
             start, left = b"(" + ids[-1], None if left is None else left - count
@@ -113,7 +116,9 @@ class RedisStore(Store):
                 number += 1
                 if found != b"%d-0" % number:
                     raise _gap(stream, number, found)
-                yield Event(stream, number, _decoded(value, Key(stream, str(number))), version.decode())
+                yield Event(
+                    stream, number, _decoded(value, Key(stream, str(number))), _text(version, keys[-1])
+                )
             if len(columns[0]) < count:
                 return
             left = None if left is None else left - count
@@ -156,7 +161,7 @@ class RedisStore(Store):
         start: bytes | str = "-"
         while True:
             (names,) = await self._columns(scripts.INDEX, (self._session.layout.meta, key), start, PAGE)
-            found += [name.decode() for name in names]
+            found += [_text(name, key) for name in names]
             if len(names) < PAGE:
                 return tuple(found)
             start = b"(" + names[-1]
@@ -201,7 +206,15 @@ def _record(key: Key, version: bytes, value: bytes) -> Record:
     if not version or not value:
         missing = "version" if value else "value"
         raise Corrupt(f"{key} has no {missing}", key=key, reason=f"no {missing}")
-    return Record(key, _decoded(value, key), version.decode())
+    return Record(key, _decoded(value, key), _text(version, str(key)))
+
+
+def _text(data: bytes, where: str) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        reason = f"a stored name is not UTF-8: {data!r:.80}"
+        raise Corrupt(f"{where}: {reason}", key=None, reason=reason) from error
 
 
 def _decoded(value: bytes, key: Key) -> Any:
