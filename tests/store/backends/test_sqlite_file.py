@@ -406,11 +406,17 @@ async def open_as_nobody(path: Path) -> str:
     return "opened"
 
 
-def test_file_that_may_not_be_written() -> None:
-    folder = Path(tempfile.mkdtemp())
-    path = folder / "state.db"
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that another user can reach, which pytest's own are not."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+def test_file_that_may_not_be_written(open_to_all: Path) -> None:
+    path = open_to_all / "state.db"
     asyncio.run(fill(path))
-    folder.chmod(0o777)
     for mode in (0o444, 0o000):
         path.chmod(mode)
         reading_end, writing_end = os.pipe()
@@ -419,8 +425,8 @@ def test_file_that_may_not_be_written() -> None:
             os._exit(0)
         os.waitpid(pid, 0)
         assert "cannot be " in os.read(reading_end, 4096).decode()
-    path.unlink()
-    folder.rmdir()
+        os.close(reading_end)
+        os.close(writing_end)
 
 
 class Failing(sqlite3.Connection):
