@@ -186,3 +186,30 @@ def test_verify_compares_with_a_replica_and_makes_nobody_follow(here: Here, trad
     for words in (("ls", asked), ("stats", asked)):
         assert here("store", *words).code == 0
     assert here(*LIVE).code == 0  # it has not become a replicated one
+
+
+OWN = """
+from holdfast import Desk
+from holdfast.persist import Adapters
+from holdfast.testing.own_adapter import FourMethods
+
+adapters = Adapters(base_dir="own")
+adapters.use("signal", FourMethods)
+desk = Desk(adapters=adapters)
+"""
+
+
+def test_a_desk_with_adapters_of_its_own_is_a_place_too(here: Here, traded: Path) -> None:
+    strategy = (traded / "bot.py").read_text().partition('desk = Desk(store="file:state")')[2]
+    (traded / "own.py").write_text(f"{OWN}\nfrom holdfast import Signal\n{strategy}")
+    done = here("store", "copy", "file:state", "own.py:desk", "--move", "--json")
+    assert done.code == 0
+    assert done.summary["to"].startswith("adapters:")
+    assert here("live", "own.py:desk", *LIVE[2:]).code == 0
+    assert here("store", "ls", "own.py:desk").code == 0
+    back = here("store", "copy", "own.py:desk", "sqlite:back.db", "--move", "--json")
+    assert back.code == 0
+    assert back.summary["events"] == done.summary["events"] + 3  # started, recovered, stopped
+    refused = here("live", "own.py:desk", *LIVE[2:], "--json")
+    assert refused.objects[-1]["error"] == "NotActive"
+    assert here(*LIVE, "--store", "sqlite:back.db").code == 0

@@ -337,6 +337,6 @@ def _record(row: Row) -> Record:
 def _other_map(known: Any, served: dict[str, str]) -> InvalidOption:
     message = (
         f"this namespace is served by {known}, and now {served} are registered: register the same ones "
-        f"(`adapter_name` keeps the name of a class that has moved), or, {COPY}"
+        f"(`adapter_name` keeps the name of a class that has moved), or {COPY}"
     )
     return InvalidOption(message, known=known, served=served)

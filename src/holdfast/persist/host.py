@@ -14,7 +14,10 @@ from holdfast.system import Clock
 
 __all__ = ("COPY", "Host", "Note")
 
-COPY: Final = "what is stored has to be moved first (`holdfast store copy FROM TO`, which is not there yet)"
+COPY: Final = (
+    "move what is stored first: `holdfast store copy FROM TO --move`, where FROM and TO are URLs, or a bot.py whose "
+    "desk has the adapters, in a base_dir of its own"
+)
 
 
 class Note(Struct, frozen=True):
@@ -78,7 +81,7 @@ class Host:
         if any(name.startswith(f"{domain}.") for name in held for domain in DOMAINS):
             raise InvalidOption(
                 f"the file store in {self._layout.root} holds the state of strategies, and adapters are to serve "
-                f"them now: {COPY}, or use another base_dir",
+                f"them now: {COPY}",
                 path=self._layout.root,
             )
 
