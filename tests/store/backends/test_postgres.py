@@ -100,6 +100,34 @@ async def test_wrong_assumptions_and_remembered_ids_in_one_batch(postgres: Postg
         assert store.head == head + 1
 
 
+async def test_two_stores_on_one_namespace(postgres: PostgresServer) -> None:
+    """Read-modify-write from two connections at once loses no update, and streams have no gap."""
+    async with fresh(postgres.url) as one, open_store(postgres.url, namespace=one.namespace) as two:
+
+        async def increment(store: Store) -> None:
+            while True:
+                (record,) = await store.get(A)
+                number, expect = (0, ABSENT) if record is None else (record.value, record.version)
+                try:
+                    await store.commit([Put(A, number + 1, expect), Append("s", number)])
+                except Conflict:
+                    continue
+                return
+
+        await asyncio.gather(*(increment(store) for store in (one, two) for _ in range(12)))
+        assert await value(one, A) == 24
+        assert [event.value for event in await everything(two.read("s"))] == list(range(24))
+
+
+async def test_a_batch_of_large_values_goes_in_several_calls(postgres: PostgresServer) -> None:
+    async with fresh(postgres.url) as store:
+        large = "x" * 3_000_000
+        await asyncio.gather(
+            *(store.commit([Put(Key("large", str(i)), large), Append("s", i)]) for i in range(8))
+        )
+        assert [event.value for event in await everything(store.read("s"))] == list(range(8))
+
+
 async def test_a_check_conflicts_with_a_concurrent_writer(postgres: PostgresServer) -> None:
     """A commit that has begun, and waits behind another one, is judged by what that one leaves."""
     lock = Locked(postgres)

@@ -16,6 +16,7 @@ POOLER: Final = (
 )
 MEANINGS: Final[Mapping[str, tuple[bool, str]]] = {
     "08P01": (False, POOLER),
+    "0A000": (False, "has other tables than this Holdfast knows, changed while it ran: open the store again"),
     "26000": (False, POOLER),
     "42P05": (False, POOLER),
     "25006": (False, "is read-only (a standby, or default_transaction_read_only is on): give the primary's address"),
@@ -43,11 +44,12 @@ MEANINGS: Final[Mapping[str, tuple[bool, str]]] = {
 
 
 class NotNow(Exception):  # never leaves this backend
-    """A connection was lost before its answer came: what was asked for may have happened."""
+    """A connection was lost before its answer, or cut because it was `late`: what was asked for may be done."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, late: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.late = late
 
 
 def sqlstate(error: BaseException) -> str:

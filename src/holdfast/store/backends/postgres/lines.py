@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from holdfast.errors import NotOpen
 from holdfast.store.backends.postgres.faults import NotNow, explained
 from holdfast.store.backends.postgres.reaching import Reach
 from holdfast.store.backends.postgres.session import Session
@@ -74,6 +75,7 @@ class ReadLines:
         self._reach = reach
         self._clock = clock
         self._idle: list[Session] = []
+        self._closed = False
         self._room = asyncio.Semaphore(reach.options.readers)
 
     async def fetch(self, statement: str, *arguments: object) -> Sequence[Any]:
@@ -81,7 +83,9 @@ class ReadLines:
         async with self._room:
             try:
                 return await self._once(statement, *arguments)
-            except NotNow:
+            except NotNow as error:
+                if error.late:
+                    raise explained(error, self._reach.place) from error
                 self._drop_idle()  # what one of them has met, the others have too
             try:
                 return await self._once(statement, *arguments)
@@ -89,7 +93,8 @@ class ReadLines:
                 raise explained(error, self._reach.place) from error
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections, of those that are in use when they come back."""
+        self._closed = True
         idle, self._idle = self._idle, []
         for session in idle:
             await session.close()
@@ -109,11 +114,15 @@ class ReadLines:
         try:
             yield session
         finally:
-            if session.usable:
+            if self._closed:
+                session.drop()
+            elif session.usable:
                 self._idle.append(session)
 
     async def _session(self) -> Session:
         """Return one that is alive, at the server that the newest connection of this store went to."""
+        if self._closed:
+            raise NotOpen("the store was closed", url=self._reach.place)
         while self._idle:
             session = self._idle.pop()
             if session.address == self._reach.home and await session.lives(

@@ -88,7 +88,7 @@ class Reach:
         return max(faults, key=_telling)
 
     async def _fit(self, address: Address, within: float, *, create: bool) -> Session:
-        session = Session(await self._connect(address, within), address, self._ids()[:16], self._clock)
+        session = Session(await self._connect(address, within), address, self._ids(), self._clock)
         try:
             await self._greet(session, within, create=create)
         except HoldfastError:
@@ -125,7 +125,9 @@ class Reach:
     def _settings(self) -> Mapping[str, str]:
         """Return what every connection is set to, so that no role's or database's own settings change what it does."""
         limits = self.options.timeouts
-        patience = str(int(1000 * limits.commit) + 1)
+        patience = str(
+            int(800 * limits.commit) + 1
+        )  # so that "waited too long" comes before this side gives up
         settings = {
             "application_name": "holdfast", "search_path": "pg_catalog", "client_min_messages": "warning",
             "default_transaction_isolation": "read committed", "default_transaction_deferrable": "off",

@@ -91,11 +91,13 @@ class Session:
         except Exception as error:
             if certain(error):
                 raise
-            cut = not self.usable  # asyncpg then trips over what it has let go of: AttributeError in `prepare`
+            cut = (
+                not self.usable
+            )  # asyncpg then trips over what it has let go of: AttributeError in `prepare`
             self.drop()
             if not cut and not foreign(error):
                 raise
-            raise NotNow(self._reason(error, within)) from error
+            raise NotNow(self._reason(error, within), late=self._expired) from error
         finally:
             timer.cancel()
         self._used = self._clock.monotonic()

@@ -93,9 +93,7 @@ class PostgresStore(Store):
         async with self._turn:
             parts, self._parts = self._parts, None
             if parts is not None:
-                await parts.group.close()
-                await parts.line.close()
-                await parts.lines.close()
+                await _closed(parts)
 
     async def get(self, *keys: Key) -> list[Record | None]:
         """Return the records of `keys` in their order, of one snapshot of what is committed; None is absent."""
@@ -148,6 +146,17 @@ class PostgresStore(Store):
                 "the store is not open: use `async with store`, or `await store.open()`", url=self.url
             )
         return self._parts
+
+
+async def _closed(parts: _Parts) -> None:
+    """Close everything, the last also where the first is cancelled."""
+    try:
+        await parts.group.close()
+    finally:
+        try:
+            await parts.line.close()
+        finally:
+            await parts.lines.close()
 
 
 def from_url(url: StoreUrl, *, clock: Clock, ids: Ids) -> PostgresStore:

@@ -14,6 +14,7 @@ from holdfast.store.backends.postgres.planning import Plan, mistaken
 from holdfast.store.backends.postgres.reaching import Reach
 from holdfast.store.backends.postgres.session import Session
 from holdfast.store.base import CommitId, Version
+from holdfast.store.changes import Removed
 from holdfast.store.group import Outcome, Request
 from holdfast.system import Clock
 
@@ -21,6 +22,9 @@ __all__ = ("Writer",)
 
 FORGET_EVERY: Final = 5.0
 """Seconds between two looks for commit ids that are old enough to be forgotten."""
+
+MOST_BYTES: Final = 8_000_000
+"""What one call carries at most, unless a single commit is larger: the namespace is locked as long as it takes."""
 
 TRIES: Final = 3
 PASSING: Final = frozenset({"40001", "40P01"})
@@ -65,7 +69,7 @@ class Writer:
         """Call until every commit is answered; each call that writes nothing answers at least one."""
         tries = TRIES
         while work.open:
-            plan = Plan([request for _, request in work.open])
+            plan = Plan(work.some())
             try:
                 answer = await self._call(session, plan, deadline)
             except NotNow:
@@ -134,6 +138,17 @@ class _Work:
         for place, outcome in settled.items():
             self._outcomes[self.open[place][0]] = outcome
         self.open = [one for place, one in enumerate(self.open) if place not in settled]
+
+    def some(self) -> list[Request]:
+        """Return the first of the open ones, as many as one call may carry."""
+        room = MOST_BYTES
+        taken: list[Request] = []
+        for _, request in self.open:
+            room -= sum(len(effect.value) for effect in request.effects if not isinstance(effect, Removed))
+            if taken and room < 0:
+                break
+            taken.append(request)
+        return taken
 
     def answers(self, fault: Callable[[], HoldfastError] | None) -> list[Outcome]:
         """Return all outcomes; the open ones fail with a `fault` each."""
