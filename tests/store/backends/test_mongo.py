@@ -252,6 +252,9 @@ class Sent(monitoring.CommandListener):
         """Not of interest."""
 
 
+READS = ("find", "aggregate")
+
+
 def faults(commands: list[dict[str, Any]]) -> list[str]:
     """Return what in the commands would break a promise on MongoDB, or be refused by it."""
     found = []
@@ -266,8 +269,10 @@ def faults(commands: list[dict[str, Any]]) -> list[str]:
             found.append(f"{name} in a transaction with a write concern")
         if inside and bool(command.get("startTransaction")) != (level == "snapshot"):
             found.append(f"{name}: a transaction that is not of one snapshot")
-        if not inside and name in ("find", "aggregate") and level != "snapshot":
+        if not inside and name in ("find", "aggregate") and level not in ("snapshot", "majority"):
             found.append(f"{name} that could be rolled back")
+        if name not in READS and not inside and "readConcern" in command:
+            found.append(f"{name} with a read concern, which it does not take")
         if (
             name in ("insert", "update", "delete", "findAndModify")
             and not inside

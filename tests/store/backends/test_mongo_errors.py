@@ -320,6 +320,8 @@ def test_what_else_a_server_or_the_driver_may_say() -> None:
         ExecutionTimeout("late", 50),
     ):
         assert failure(error, "u").retryable
+    assert "no primary" in str(failure(NotPrimaryError("no", {"code": 10107}), "u"))
+    assert "shutting down" in str(failure(NotPrimaryError("no", {"code": 91}), "u"))
 
 
 @pytest.mark.parametrize(
@@ -389,6 +391,8 @@ def test_a_server_that_will_do() -> None:
         refuse("u", {"msg": "isdbgrid"}, version)
     with pytest.raises(Unavailable, match="standalone"):
         refuse("u", {}, "8.0.0")
+    with pytest.raises(Unavailable, match="may only be read"):
+        refuse("u", {"setName": "rs0", "secondary": True}, "8.0.0")
 
 
 def test_an_unreadable_document_names_its_key() -> None:

@@ -28,7 +28,10 @@ COMMITTED: Final = ReadConcern("snapshot")
 
 
 class Connection:
-    """The driver's client between `open` and `close`, and our collections; `seen` counts its connections."""
+    """The driver's client between `open` and `close`, and our collections; `seen` counts its connections.
+
+    `majority` are the namespaces, for one document that may just have been made: no snapshot may have it yet.
+    """
 
     def __init__(self, url: StoreUrl) -> None:
         self.url = url
@@ -46,6 +49,7 @@ class Connection:
         self.streams: Collection = database["streams"]
         self.commits: Collection = database["commits"]
         self.namespaces: Collection = database["namespaces"]
+        self.majority: Collection = self.namespaces.with_options(read_concern=ReadConcern("majority"))
 
     async def begin(self, session: Session) -> None:
         """Start a transaction: reads one majority-committed snapshot, is durable when it is acknowledged."""

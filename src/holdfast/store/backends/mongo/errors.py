@@ -12,6 +12,7 @@ from pymongo.errors import (
     ExecutionTimeout,
     InvalidOperation,
     NetworkTimeout,
+    NotPrimaryError,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -19,13 +20,14 @@ from pymongo.errors import (
 
 from holdfast.errors import Corrupt, InvalidValue, NotOpen, StoreError, StoreFull, Unavailable
 
-__all__ = ("REMEDY", "failure", "may_pass", "transient")
+__all__ = ("REMEDY", "failure", "may_pass", "too_early", "transient")
 
 REMEDY: Final = (
     "start it as `mongod --replSet rs0` and run `rs.initiate()` once in mongosh; one node is enough"
 )
 
 STANDALONE: Final = 20
+SNAPSHOT_UNAVAILABLE: Final = 246
 TOO_LARGE: Final = (10334, 17419, 17420)
 """BSONObjectTooLarge, and an update that makes a document too large."""
 
@@ -78,7 +80,9 @@ CASES: Final[Mapping[int, Case]] = {
     189: NOT_PRIMARY,
     225: BUSY,
     239: Case("no longer has the point in time that was being read; read again", retryable=True),
-    246: Case("has the point in time that was asked for not yet or no longer; read again", retryable=True),
+    SNAPSHOT_UNAVAILABLE: Case(
+        "has the point in time that was asked for not yet or no longer; read again", retryable=True
+    ),
     251: Case("has ended the transaction; commit again", retryable=True),
     262: SLOW,
     263: Case("cannot do this in a transaction; MongoDB 5.0 or newer is needed"),
@@ -163,6 +167,11 @@ def transient(error: PyMongoError) -> bool:
     return isinstance(error, ConnectionFailure) or any(map(error.has_error_label, labels))
 
 
+def too_early(error: BaseException) -> bool:
+    """Whether a read came before what was just made (a collection) can be seen in a snapshot: read again."""
+    return isinstance(error, OperationFailure) and error.code == SNAPSHOT_UNAVAILABLE
+
+
 def may_pass(error: PyMongoError) -> bool:
     """Whether waiting a little may mend it: not a wrong certificate, which every retry would show again."""
     return not isinstance(error, ServerSelectionTimeoutError) or _case(error).retryable
@@ -171,6 +180,8 @@ def may_pass(error: PyMongoError) -> bool:
 def _case(error: BaseException) -> Case:
     if isinstance(error, ServerSelectionTimeoutError):
         return _selection(str(error))
+    if isinstance(error, NotPrimaryError):
+        return CASES.get(_code(error), NOT_PRIMARY)
     if isinstance(error, OperationFailure):
         return CASES.get(_code(error), SLOW if isinstance(error, ExecutionTimeout) else _other(error))
     if isinstance(error, NetworkTimeout) or getattr(error, "timeout", False):
@@ -204,4 +215,5 @@ def _code(error: BaseException) -> int:
     if isinstance(details, Mapping):
         for each in (*(details.get("writeErrors") or ()), *(details.get("writeConcernErrors") or ())):
             return int(each.get("code") or 0)
+        return int(details.get("code") or getattr(error, "code", None) or 0)
     return int(getattr(error, "code", None) or 0)

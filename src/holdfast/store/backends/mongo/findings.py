@@ -16,10 +16,13 @@ from holdfast.store.backends.mongo.connection import Connection
 from holdfast.store.backends.mongo.errors import REMEDY
 from holdfast.store.base import Durability
 
-__all__ = ("OLDEST", "Findings", "find_out", "refuse", "weigh")
+__all__ = ("OLDEST", "Findings", "admit", "find_out", "refuse", "weigh")
 
 OLDEST: Final = (5, 0)
 """The oldest server that reads one point in time outside a transaction (read concern `snapshot`)."""
+
+NOT_ALLOWED: Final = (13, 59, 115, 8000)
+"""What a server answers that does not tell a user: a monitor's right, or a command that a hosted one leaves out."""
 
 TESTING: Final = "is let through by test_server=1: nothing is promised, not even that a commit is atomic"
 
@@ -34,7 +37,7 @@ class Findings(Struct, frozen=True):
 
 
 def refuse(url: str, hello: Answer, version: str) -> None:
-    """Return if the server can keep the promises; raises Unavailable for a standalone or too old one."""
+    """Return if the server can keep the promises; raises Unavailable: standalone, a secondary, too old."""
     if _number(version) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         raise Unavailable(
@@ -43,6 +46,12 @@ def refuse(url: str, hello: Answer, version: str) -> None:
     if not hello.get("setName") and hello.get("msg") != "isdbgrid":
         raise Unavailable(
             f"{url} is a standalone server, which has no transactions; {REMEDY}",
+            unknown=False,
+            retryable=False,
+        )
+    if hello.get("secondary"):
+        raise Unavailable(
+            f"{url} is a replica that may only be read; name all members, and leave out directConnection",
             unknown=False,
             retryable=False,
         )
@@ -60,14 +69,21 @@ def weigh(url: str, hello: Answer, config: Answer, stats: Answer) -> Findings:
     return Findings(Durability.FAILOVER if hosts >= 2 else Durability.POWER_LOSS, warnings)
 
 
-async def find_out(connection: Connection, *, test_server: bool) -> Findings:
-    """Ask the server what it is; raises Unavailable where it cannot keep the promises."""
-    url = connection.url.text
+async def admit(connection: Connection, *, test_server: bool) -> Answer:
+    """Return what the server says of itself; raises Unavailable where it cannot keep the promises."""
     admin = connection.client.admin
     hello = await admin.command("hello")
-    if test_server and not hello.get("setName"):
+    if not test_server:
+        version = (await admin.command("buildInfo")).get("version")
+        refuse(connection.url.text, hello, str(version))
+    return hello
+
+
+async def find_out(connection: Connection, hello: Answer, *, test_server: bool) -> Findings:
+    """Ask what a commit survives, once the collections are there to be asked about."""
+    url = connection.url.text
+    if test_server:
         return Findings(Durability.NONE, (f"{url} {TESTING}",))
-    refuse(url, hello, str((await admin.command("buildInfo")).get("version", "0")))
     config = await _allowed(connection, "admin", {"replSetGetConfig": 1})
     stats = await _allowed(connection, connection.database.name, {"collStats": "namespaces"})
     return weigh(url, hello, config.get("config", {}), stats)
@@ -78,7 +94,7 @@ async def _allowed(connection: Connection, database: str, command: dict[str, Any
     try:
         return await connection.client[database].command(command)
     except OperationFailure as error:
-        if error.code not in (13, 26):  # a monitor's right; a collection that is still to be made
+        if error.code not in NOT_ALLOWED:
             raise
         return {}
 

@@ -8,7 +8,7 @@ from pymongo.errors import PyMongoError
 
 from holdfast.store.backends.mongo.connection import Connection
 from holdfast.store.backends.mongo.errors import failure
-from holdfast.store.backends.mongo.findings import Findings, find_out
+from holdfast.store.backends.mongo.findings import Findings, admit, find_out
 from holdfast.store.backends.mongo.options import TEST_SERVER
 from holdfast.store.backends.mongo.preparing import prepare
 from holdfast.store.backends.mongo.reading import Reader
@@ -39,8 +39,9 @@ class Opened:
         connection = Connection(url)
         try:
             with pymongo.timeout(limits.connect + limits.read):
-                findings = await find_out(connection, test_server=flag(url, TEST_SERVER))
+                hello = await admit(connection, test_server=flag(url, TEST_SERVER))
                 head = await prepare(connection, url.namespace)
+                findings = await find_out(connection, hello, test_server=flag(url, TEST_SERVER))
             reader = Reader(connection, url.namespace, lineage=lineage, clock=clock, limit=limits.read)
             await reader.check_lineage()
             lineage.check(max(head, lineage.head), remembers=True, url=url.text)

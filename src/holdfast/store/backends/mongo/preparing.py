@@ -44,7 +44,7 @@ async def prepare(connection: Connection, namespace: str) -> int:
             await connection.database[name].create_indexes(list(indexes))
     await _make_namespace(connection, namespace)
     points.reached("mongo.prepared")
-    document = await connection.namespaces.find_one({"_id": namespace})
+    document = await connection.majority.find_one({"_id": namespace})
     return checked(document, connection.url.text, namespace)
 
 

@@ -10,12 +10,12 @@ from typing import Any, Final, TypeVar
 
 import pymongo
 from bson.errors import BSONError
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from holdfast.errors import Corrupt
 from holdfast.store.backends.mongo.connection import Collection, Connection
 from holdfast.store.backends.mongo.documents import EVENT, RECORD, Document, event_of, record_of
-from holdfast.store.backends.mongo.errors import failure
+from holdfast.store.backends.mongo.errors import failure, too_early
 from holdfast.store.backends.mongo.preparing import checked
 from holdfast.store.backends.mongo.transaction import key_filter
 from holdfast.store.base import Event, Key, Names, Record
@@ -27,6 +27,9 @@ __all__ = ("Reader",)
 T = TypeVar("T")
 
 PAGE: Final = 500
+EARLY: Final = 0.02
+"""Seconds to wait for a snapshot that has what was just made."""
+
 MOST_KEYS: Final = 5000
 """Keys in one query: of the longest names they are 5 MiB, and a command may have 16."""
 
@@ -129,12 +132,23 @@ class Reader:
         try:
             with pymongo.timeout(self._limit):
                 await self.check_lineage()
-                answer = await question()
+                answer = await self._answered(question)
                 if self._checked != self._connection.seen.ready:
                     await self.check_lineage()  # the question itself went over a new connection
                 return answer
         except (PyMongoError, BSONError) as error:
             raise failure(error, self._connection.url.text) from error
+
+    async def _answered(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Ask again while what another process has just made (a collection) is in no snapshot yet."""
+        end = self._clock.monotonic() + self._limit
+        while True:
+            try:
+                return await question()
+            except OperationFailure as error:
+                if not too_early(error) or self._clock.monotonic() + EARLY >= end:
+                    raise
+            await self._clock.sleep(EARLY)
 
     async def check_lineage(self) -> None:
         """Look whether the server behind a new connection has what this process was told; raises WentBack."""
@@ -143,7 +157,7 @@ class Reader:
             return
         known, newest = self._lineage.head, self._lineage.newest(self._clock.monotonic())
         url, where = self._connection.url.text, {"_id": self._namespace}
-        document = await self._connection.namespaces.find_one(where)
+        document = await self._answered(lambda: self._connection.namespaces.find_one(where))
         head = -1 if document is None else checked(document, url, self._namespace)
         if head < known or (newest and not await self._remembers(newest)):
             self._lineage.check(head, remembers=False, url=url)
