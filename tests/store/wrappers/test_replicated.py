@@ -28,6 +28,8 @@ from holdfast.store.guard import GUARD
 from holdfast.store.wrappers.replicated import Replicated, replicated, unreplicate
 from holdfast.store.wrappers.replicated.outbox import Outbox
 from holdfast.store.wrappers.replicated.records import OWED, Owed
+from holdfast.testing.servers.postgres import PostgresServer
+from holdfast.testing.servers.redis import RedisServer
 from tests.store.contract import StoreContract, everything
 from tests.store.simulated import SimulatedDisk
 from tests.store.workload import store_on
@@ -317,3 +319,48 @@ async def test_by_url(tmp_path: Path) -> None:
 def test_a_url_that_makes_no_sense(options: str, words: str) -> None:
     with pytest.raises(InvalidOption, match=words):
         open_store(f"file:one?{options}")
+
+
+async def test_lag_is_known_of_a_replica_that_is_away_from_the_start(tmp_path: Path) -> None:
+    one, two = open_store("memory:"), Down(open_store(f"sqlite:///{tmp_path}/two.db"))
+    async with replicated(one, [two]) as store:
+        await write(store, 10)
+        assert await store.caught_up()
+    two.down = True
+    async with replicated(one, [two]) as store:
+        await write(store, 7, first=10)
+        [lag] = await store.lag()
+        assert (lag.state, lag.commits) == ("unknown", 7)
+        assert lag.seconds is not None
+        assert lag.error
+
+
+async def test_among_other_wrappers(tmp_path: Path) -> None:
+    key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+    (tmp_path / "key").write_text(f"one:{key}")
+    replica = quote(f"sqlite:///{tmp_path}/two.db", safe="")
+    url = f"sqlite:///{tmp_path}/one.db?replica={replica}&cache=100"
+    async with open_store(url) as store:
+        await store.commit([Put(A, {"secret": 1})])
+        assert (await store.get(A))[0] is not None
+    async with open_store(f"sqlite:///{tmp_path}/two.db") as two:
+        [record] = await two.get(A)
+        assert record is not None
+        assert record.value == {"secret": 1}
+
+
+@pytest.mark.server("redis", "postgres")
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+async def test_past_the_wrapper_on_a_server(kind: str) -> None:
+    server = RedisServer() if kind == "redis" else PostgresServer()
+    with server:
+        async with open_store(server.url) as before, replicated(open_store(server.url), []) as store:
+            await store.commit([Put(A, 1), Append("history.one", 1)])
+            for changes in ([Put(A, 2)], [Append("history.one", 1)], [Check(A, ABSENT)], []):
+                with pytest.raises(Unsupported, match="guarded"):
+                    await before.commit(changes)
+            results = await asyncio.gather(
+                *(before.commit([Put(A, n)]) for n in range(5)), return_exceptions=True
+            )
+            assert all(isinstance(error, Unsupported) for error in results), results
+            await store.commit([Put(A, 3)])

@@ -333,3 +333,38 @@ class Limited(Down):
     def _check(self) -> None:
         self.down = self.commits >= self.most
         super()._check()
+
+
+async def test_a_second_promotion_hands_a_loss_on(tmp_path: Path) -> None:
+    urls = [f"sqlite:///{tmp_path}/{n}.db" for n in range(3)]
+    async with replicated(open_store(urls[0]), [open_store(urls[1])]) as store:
+        await write(store, 5)
+        assert await store.caught_up()
+    await promote(open_store(urls[1]))
+    async with replicated(open_store(urls[1]), [open_store(urls[2])]) as store:
+        assert await store.caught_up()
+    done = await promote(open_store(urls[2]), old=open_store(urls[1]))
+    assert done.loss is not None
+    assert "lost commits" in done.loss.reason
+
+
+async def test_a_replica_that_failed_is_opened_anew(tmp_path: Path) -> None:
+    one, two = open_store("memory:"), Counting(open_store(f"file:{tmp_path}/two"))
+    async with replicated(one, [two], poll=0.01) as store:
+        await store.caught_up()
+        two.down = True
+        await write(store, 5)
+        await erring(store)
+        two.down = False
+        assert await store.caught_up()
+        assert two.closed, "a file store whose flush failed is mended by opening it again"
+
+
+class Counting(Down):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        await super().close()
+        self.closed += 1

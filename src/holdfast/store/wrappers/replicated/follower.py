@@ -12,7 +12,16 @@ from typing import Final
 from msgspec.structs import replace
 
 from holdfast import points
-from holdfast.errors import Conflict, Diverged, HoldfastError, StoreError, Unsupported
+from holdfast.errors import (
+    Conflict,
+    Diverged,
+    HoldfastError,
+    StoreError,
+    StoreFull,
+    Unavailable,
+    Unsupported,
+    WentBack,
+)
 from holdfast.store.base import ABSENT, Change, CommitId, Put, Store, Version
 from holdfast.store.guard import GUARD
 from holdfast.store.wrappers.replicated.outbox import Outbox, Trimmed
@@ -263,12 +272,22 @@ class Follower:
 
     async def _rest(self, pause: float) -> None:
         self.contact.set()
+        await self._opened_anew()
         if self.position is None and not self._stopping:
             try:
                 await self.outbox.tidy()  # nothing is owed to a replica that was never there
             except StoreError as error:
                 log.warning("%s", error)
         await self._clock.sleep(pause)
+
+    async def _opened_anew(self) -> None:
+        """Close a replica that failed, where only opening it again mends that; where it is then, its guard says."""
+        failed = isinstance(self.error, Unavailable | StoreFull) and not self.store.shared
+        try:
+            if failed or isinstance(self.error, WentBack):
+                await self.store.close()
+        except StoreError as error:
+            log.warning("%s", error)
 
     def _tell(self, error: Exception) -> None:
         if type(self.error) is not type(error):

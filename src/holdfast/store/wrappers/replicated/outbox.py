@@ -196,6 +196,12 @@ class Outbox:
         [record] = await self.store.get(Key(MEMBERS, name))
         return None if record is None else member_of(record)
 
+    async def acknowledged_by(self, replica: Store) -> int | None:
+        """Return how far the replica at that URL is for certain, None for one that never was there."""
+        known = [member_of(record) for record in (await self.members()).values()]
+        place = (replica.url, replica.namespace)
+        return max((one.acknowledged for one in known if (one.url, one.namespace) == place), default=None)
+
     async def register(self, name: str, replica: Store, *, at: int | None = None) -> Member:
         """Owe a replica everything from now on, or behind commit `at`; a known one is left as it is.
 

@@ -9,11 +9,11 @@ from typing import Final
 from msgspec import Struct
 
 from holdfast import points
-from holdfast.errors import Diverged, StoreMissing, Unavailable, Unsupported
+from holdfast.errors import Conflict, Diverged, StoreMissing, Unavailable, Unsupported
 from holdfast.store.base import ABSENT, Change, CommitId, Expect, Put, Record, Store
 from holdfast.store.guard import GUARD
-from holdfast.store.wrappers.replicated.follower import Follower
-from holdfast.store.wrappers.replicated.outbox import Outbox
+from holdfast.store.wrappers.replicated.follower import Follower, Superseded
+from holdfast.store.wrappers.replicated.outbox import Outbox, Trimmed
 from holdfast.store.wrappers.replicated.records import (
     LOSS,
     Aside,
@@ -88,8 +88,10 @@ async def _drained(replica: Store, role: Replica, old: Store | None, *, clock: C
         inherited = await outbox.loss()
     except Unavailable as error:
         return f"{GONE}: {error}"
-    except Diverged as error:
-        return str(error)
+    except (Diverged, Trimmed) as error:
+        return str(error) or "the replica had gone back behind what its primary still kept"
+    except Superseded:
+        return None  # another process has just finished the same
     finally:
         await old.close()
     return (
@@ -120,6 +122,8 @@ async def _fenced(replica: Store, role: Replica, old: Store, *, clock: Clock, id
 async def _flipped(replica: Store, reason: str | None, clock: Clock) -> Promotion:
     [record] = await replica.get(GUARD)
     role = None if record is None else role_of(record.value)
+    if isinstance(role, Primary):
+        return await _done(replica, role)
     if record is None or not isinstance(role, Replica) or not role.is_whole:
         raise _unfinished(replica)
     loss = None
@@ -131,7 +135,14 @@ async def _flipped(replica: Store, reason: str | None, clock: Clock) -> Promotio
         before_commit=role.last,
     )  # fmt: skip
     told: list[Change] = [] if loss is None else [Put(LOSS, document(loss), ABSENT)]
-    await replica.commit([Put(GUARD, document(primary), record.version), *told])
+    try:
+        await replica.commit([Put(GUARD, document(primary), record.version), *told])
+    except Conflict as error:
+        if error.key != GUARD:
+            raise
+        return await _flipped(
+            replica, reason, clock
+        )  # the old primary lives, and has just brought it further
     points.reached("replicated.promoted")
     return _promotion(primary, loss)
 

@@ -33,7 +33,8 @@ WARNING: Final = (
 class Lag(Struct, frozen=True, kw_only=True):
     """How far a replica is behind: commits, and seconds since the first of these (None: not known), and why, if at all.
 
-    `state` is following, copying, claimed or unknown (it was not reached since this store was opened).
+    `state` is following, copying, claimed, or unknown: it was not reached since this store was opened, and is behind
+    by that much at most.
     """
 
     url: str
@@ -181,13 +182,12 @@ class Replicated(Wrapper):
         return [await self._lag(outbox, follower, length) for follower in self.followers]
 
     async def _lag(self, outbox: Outbox, follower: Follower, length: int) -> Lag:
-        position, error = follower.position, follower.error
-        behind = None if position is None else max(length - position.number, 0)
-        seconds = None if position is None else 0.0
-        if position is not None and behind:
-            seconds = await outbox.age(position.number + 1)
+        position, error, store = follower.position, follower.error, follower.store
+        number = await outbox.acknowledged_by(store) if position is None else position.number
+        behind = None if number is None else max(length - number, 0)
         return Lag(
-            url=follower.store.url, namespace=follower.store.namespace, commits=behind, seconds=seconds,
+            url=store.url, namespace=store.namespace, commits=behind,
+            seconds=await outbox.age(number + 1) if number is not None and behind else None if behind is None else 0.0,
             state="unknown" if position is None else position.state, error=None if error is None else str(error),
         )  # fmt: skip
 
