@@ -20,6 +20,7 @@ from pymongo import MongoClient
 from holdfast import points
 from holdfast.errors import Unavailable, WentBack
 from holdfast.store import Append, Key, Put, Store, open_store
+from holdfast.store.backends.mongo.locked import Locked
 from holdfast.store.backends.mongo.reading import Reader
 from holdfast.store.backends.mongo.transaction import Writer
 from holdfast.testing.servers.mongo import MongoTestServer
@@ -66,7 +67,7 @@ def forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     async def yes(*_: object) -> bool:
         return True
 
-    monkeypatch.setattr(Writer, "_remembered", nothing)
+    monkeypatch.setattr(Locked, "_remembered", nothing)
     monkeypatch.setattr(Writer, "_commits", lambda *_: iter(()))
     monkeypatch.setattr(Reader, "_remembers", yes)
 

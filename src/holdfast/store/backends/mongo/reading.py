@@ -16,8 +16,8 @@ from holdfast.errors import Corrupt
 from holdfast.store.backends.mongo.connection import Collection, Connection
 from holdfast.store.backends.mongo.documents import EVENT, RECORD, Document, event_of, record_of
 from holdfast.store.backends.mongo.errors import failure, too_early
+from holdfast.store.backends.mongo.locked import key_filter
 from holdfast.store.backends.mongo.preparing import checked
-from holdfast.store.backends.mongo.transaction import key_filter
 from holdfast.store.base import Event, Key, Names, Record
 from holdfast.store.lineage import Lineage
 from holdfast.system import Clock

@@ -10,29 +10,27 @@ the server has settled it, and then its commit ids are remembered, or not. The d
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Final
 
 import pymongo
 from bson import ObjectId
 from bson.errors import BSONError
-from msgspec import Struct
-from pymongo import DeleteOne, InsertOne, ReplaceOne, ReturnDocument
+from pymongo import DeleteOne, InsertOne, ReplaceOne
 from pymongo.errors import PyMongoError
 
 from holdfast import points
 from holdfast.errors import StoreError
 from holdfast.store.backends.mongo.connection import Collection, Connection, Session
-from holdfast.store.backends.mongo.documents import Document, event_document, record_document, version_of
+from holdfast.store.backends.mongo.documents import Document, event_document, record_document
 from holdfast.store.backends.mongo.errors import failure, may_pass, transient
-from holdfast.store.backends.mongo.preparing import checked
-from holdfast.store.base import CommitId, Key, Version
+from holdfast.store.backends.mongo.locked import Found, Locked
 from holdfast.store.changes import Removed
-from holdfast.store.deciding import Decision, keys_of, streams_of
+from holdfast.store.deciding import Decision
 from holdfast.store.group import Outcome, Request
 from holdfast.store.lineage import Lineage
 from holdfast.system import Clock
 
-__all__ = ("Writer", "key_filter")
+__all__ = ("Writer",)
 
 FIRST_PAUSE: Final = 0.002
 LONGEST_PAUSE: Final = 0.1
@@ -44,18 +42,6 @@ LARGEST_BATCH: Final = 16 * 2**20
 """Bytes of values in one transaction, unless one commit alone has more: the server holds it all in its cache."""
 
 Operation = InsertOne[Document] | ReplaceOne[Document] | DeleteOne
-
-
-class _Found(Struct):
-    """What the transaction read under the lock; the places are the ids of documents that are there."""
-
-    head: int
-    at: Any
-    versions: dict[Key, Version]
-    records: dict[Key, ObjectId]
-    numbers: dict[str, int]
-    streams: dict[str, ObjectId]
-    remembered: list[CommitId]
 
 
 class Writer:
@@ -74,6 +60,7 @@ class Writer:
         self._connection = connection
         self._namespace = namespace
         self._lineage = lineage
+        self._locked = Locked(connection, namespace, lineage=lineage, clock=clock)
         self._clock = clock
         self._limit = limit
         self._spread = spread
@@ -122,16 +109,14 @@ class Writer:
         session = await self._session_now()
         await self._connection.begin(session)
         try:
-            found = await self._read(session, batch)
+            found = await self._locked.read(session, batch)
             points.reached("mongo.locked")
             decision = Decision(found.versions, found.numbers, found.remembered, found.head)
             outcomes = [decision.take(request) for request in batch]
             await self._stage(session, decision, found)
             points.reached("mongo.staged")
         except BaseException:
-            await (
-                session.abort_transaction()
-            )  # where it cannot be told, the session's next transaction ends it
+            await session.abort_transaction()  # unheard, it is ended by the session's next one
             raise
         self._sent = True
         await session.commit_transaction()
@@ -156,53 +141,7 @@ class Writer:
             newest, head = decision.commits[-1]
             self._lineage.acknowledged(newest, head, self._clock.monotonic())
 
-    async def _read(self, session: Session, batch: Sequence[Request]) -> _Found:
-        """Lock the namespace, then read all that the batch names; raises WentBack, Corrupt."""
-        head, at = await self._lock(session)
-        remembered = await self._remembered(session, batch, head)
-        found = _Found(head, at, {}, {}, {}, {}, remembered)
-        connection = self._connection
-        if keys := keys_of(batch):
-            chosen = {"entity": 1, "id": 1, "version": 1}
-            async for each in connection.records.find(
-                key_filter(self._namespace, keys), chosen, session=session
-            ):
-                key = Key(each["entity"], each["id"])
-                found.versions[key], found.records[key] = version_of(each, key), each["_id"]
-        if streams := streams_of(batch):
-            where = {"namespace": {"$eq": self._namespace}, "stream": {"$in": streams}}
-            async for each in connection.streams.find(where, session=session):
-                found.numbers[each["stream"]], found.streams[each["stream"]] = each["number"], each["_id"]
-        return found
-
-    async def _lock(self, session: Session) -> tuple[int, Any]:
-        """Take the namespace's document; return its head and the server's time."""
-        document = await self._connection.namespaces.find_one_and_update(
-            {"_id": self._namespace},
-            {"$inc": {"turn": 1}, "$currentDate": {"at": True}},
-            return_document=ReturnDocument.AFTER,
-            session=session,
-        )
-        url = self._connection.url.text
-        if document is None:
-            self._lineage.check(-1, remembers=False, url=url)
-        head = checked(document, url, self._namespace)
-        assert document is not None
-        return head, document.get("at")
-
-    async def _remembered(self, session: Session, batch: Sequence[Request], head: int) -> list[CommitId]:
-        """Return which ids of the batch are remembered; raises WentBack where our newest one is not."""
-        newest = self._lineage.newest(self._clock.monotonic())
-        asked = {request.commit_id for request in batch} | ({newest} if newest else set())
-        where = {"namespace": {"$eq": self._namespace}, "id": {"$in": sorted(asked)}}
-        found = [
-            each["id"] async for each in self._connection.commits.find(where, {"id": 1}, session=session)
-        ]
-        if head < self._lineage.head or (newest and newest not in found):
-            self._lineage.check(head, remembers=False, url=self._connection.url.text)
-        return found
-
-    async def _stage(self, session: Session, decision: Decision, found: _Found) -> None:
+    async def _stage(self, session: Session, decision: Decision, found: Found) -> None:
         """Write all that came of the batch, in the transaction."""
         if not decision.commits:
             return
@@ -217,7 +156,7 @@ class Writer:
             {"_id": namespace}, {"$set": {"head": decision.head}}, session=session
         )
 
-    def _records(self, decision: Decision, found: _Found) -> Iterator[Operation]:
+    def _records(self, decision: Decision, found: Found) -> Iterator[Operation]:
         for key, written in decision.written.items():
             place = found.records.get(key)
             if written is not None:
@@ -225,12 +164,12 @@ class Writer:
             elif place is not None:
                 yield DeleteOne({"_id": place})
 
-    def _streams(self, decision: Decision, found: _Found) -> Iterator[Operation]:
+    def _streams(self, decision: Decision, found: Found) -> Iterator[Operation]:
         for stream in sorted({event.stream for event in decision.events}):
             document = {"namespace": self._namespace, "stream": stream, "number": decision.numbers[stream]}
             yield _put(found.streams.get(stream), document)
 
-    def _commits(self, decision: Decision, found: _Found) -> Iterator[Operation]:
+    def _commits(self, decision: Decision, found: Found) -> Iterator[Operation]:
         for commit_id, head in decision.commits:
             yield InsertOne({"namespace": self._namespace, "id": commit_id, "head": head, "at": found.at})
 
@@ -240,15 +179,6 @@ class Writer:
         while True:
             yield pause * (0.5 + self._spread)
             pause = min(pause * 2, LONGEST_PAUSE)
-
-
-def key_filter(namespace: str, keys: Iterable[Key]) -> Document:
-    """Return the filter for the documents of `keys`."""
-    ids: dict[str, list[str]] = {}
-    for key in keys:
-        ids.setdefault(key.entity_name, []).append(key.entity_id)
-    each = [{"entity": {"$eq": name}, "id": {"$in": found}} for name, found in ids.items()]
-    return {"namespace": {"$eq": namespace}, "$or": each}
 
 
 def _put(place: ObjectId | None, document: Document) -> Operation:
