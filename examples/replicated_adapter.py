@@ -12,8 +12,7 @@ catches up after any outage, of the replica or of this process. Its views are re
 import asyncio
 import sys
 
-from holdfast.store import open_store
-from holdfast.store.wrappers.replicated import replicated
+from holdfast.store import open_store, replicated
 
 
 async def main(primary, *replicas):

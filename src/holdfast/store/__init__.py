@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from holdfast.store.wrappers.encrypted import encrypted
     from holdfast.store.wrappers.keyring import new_key
     from holdfast.store.wrappers.observed import observed
+    from holdfast.store.wrappers.replicated import replicated
 
 __all__ = (
     "ABSENT",
@@ -52,6 +53,7 @@ __all__ = (
     "new_key",
     "observed",
     "open_store",
+    "replicated",
 )
 
 _LAZY = {
@@ -59,6 +61,7 @@ _LAZY = {
     "encrypted": "holdfast.store.wrappers.encrypted",
     "new_key": "holdfast.store.wrappers.keyring",
     "observed": "holdfast.store.wrappers.observed",
+    "replicated": "holdfast.store.wrappers.replicated",
 }
 
 

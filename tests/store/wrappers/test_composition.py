@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from prometheus_client import REGISTRY
@@ -15,6 +16,9 @@ from holdfast.store.backends.memory import MemoryStore
 from holdfast.store.wrappers.cached import Cached
 from holdfast.store.wrappers.encrypted import Encrypted
 from holdfast.store.wrappers.observed import Observed
+from holdfast.store.wrappers.replicated import Replicated
+from holdfast.system import system_ids
+from holdfast.testing.servers.redis import RedisServer
 from tests.store.contract import A, StoreContract, everything, value
 
 ALL = "observe=1&cache=100&encrypt_key_env=HOLDFAST_TEST_KEYS"
@@ -49,6 +53,39 @@ class TestAllTheOtherWayRound(StoreContract):
     @pytest.fixture
     def store(self) -> Store:
         return encrypted(cached(observed(cached(MemoryStore()), None)), new_key("other"))
+
+
+class TestAllWithAReplica(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Store:
+        return open_store(f"memory:?{ALL}&replica={quote(f'file:{tmp_path}/spare', safe='')}")
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[str]:
+    with RedisServer(appendfsync="everysec") as server:
+        yield server.url
+
+
+@pytest.mark.server("redis")
+class TestAllOnRedis(StoreContract):
+    @pytest.fixture
+    def store(self, redis: str) -> Store:
+        return open_store(f"{redis}?{ALL}&namespace={system_ids()}")
+
+
+async def test_a_replica_is_encrypted_too_and_is_read_with_the_key(tmp_path: Path) -> None:
+    key = "encrypt_key_env=HOLDFAST_TEST_KEYS"
+    async with open_store(f"file:{tmp_path}/a?{key}&replica=file%3A{tmp_path}/spare") as store:
+        await store.commit([Put(A, {"note": "the crown jewels"}), Append("s", "the crown jewels")])
+        assert isinstance(store, Encrypted)
+        assert isinstance(store.inner, Replicated)
+        assert await store.inner.caught_up()
+    async with open_store(f"file:{tmp_path}/spare?mode=ro&{key}") as spare:
+        assert await value(spare, A) == {"note": "the crown jewels"}
+        assert [event.value async for event in spare.read("s")] == ["the crown jewels"]
+    files = [path for path in (tmp_path / "spare").rglob("*") if path.is_file()]
+    assert not any(b"jewels" in path.read_bytes() for path in files)
 
 
 def layers(store: Store) -> Iterator[type[Store]]:
