@@ -319,3 +319,11 @@ async def test_what_is_sent_says_what_is_promised_control(
     monkeypatch.setattr("holdfast.store.backends.mongo.connection.COMMITTED", ReadConcern("local"))
     await use(url)
     assert {"a commit that is not durable", "find that could be rolled back"} <= set(faults(sent.commands))
+
+
+async def test_waiting_commits_share_a_transaction(sent: Sent, url: str) -> None:
+    async with open_store(url) as store:
+        await asyncio.gather(*(store.commit([Put(Key("n", str(n)), n)]) for n in range(64)))
+        committed = [command for command in sent.commands if "commitTransaction" in command]
+        assert len(committed) == 1
+        assert store.head == len(await everything(store.scan("n"))) == 64
