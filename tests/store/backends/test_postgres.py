@@ -149,10 +149,9 @@ async def test_a_check_conflicts_with_a_concurrent_writer_control(postgres: Post
     """The same with a function that does not lock first: the check passes, and what it checked changes behind it."""
     async with fresh(postgres.url, schema="unlocked") as store:
         made = postgres.sql("SELECT pg_get_functiondef('unlocked.commit'::regproc)")
-        start, behind, end = made.index("UPDATE "), made.index("IF NOT FOUND"), made.rindex("END\n")
-        postgres.sql(
-            f"{made[:start]}o_head := 1; IF false {made[behind + 12 : end]}{made[start:behind]}{made[end:]}"
-        )
+        start, behind, write = (made.index(part) for part in ("UPDATE ", "IF NOT FOUND", "o_applied := true"))
+        locking, checking = made[start:behind], made[behind:write].replace("IF NOT FOUND", "IF false", 1)
+        postgres.sql(f"{made[:start]}{checking}{locking}{made[write:]}")
         version = await store.commit([Put(A, 1)])
         lock = Locked(postgres, "unlocked")
         async with lock.row(store.namespace) as other:

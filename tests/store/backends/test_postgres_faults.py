@@ -3,11 +3,27 @@
 import asyncio
 import itertools
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
-from holdfast.errors import Conflict, Corrupt, HoldfastError, StoreFull, Unavailable, Unsupported, WentBack
+from holdfast.errors import (
+    Conflict,
+    Corrupt,
+    HoldfastError,
+    InvalidOption,
+    StoreFull,
+    Unavailable,
+    Unsupported,
+    WentBack,
+)
 from holdfast.store import ABSENT, Append, Change, Delete, Durability, Put, Store, open_store
 from holdfast.store.backends.postgres import reaching
 from holdfast.store.backends.postgres.lines import CommitLine
@@ -129,6 +145,49 @@ async def test_a_commit_that_the_server_refuses(
         await store.commit([Append("s", 1)])
         assert await value(store, A) == 1
         assert await counted(store) == [1]
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """Return a certificate for `localhost`, which is its own authority, and its key."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    day = timedelta(days=1)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 7, now - day, now + day)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    public, secret = folder / "server.crt", folder / "server.key"
+    public.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return public, secret
+
+
+async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    public, secret = certificate(tmp_path)
+    (tmp_path / "password").write_text("sesame\n")
+    with PostgresServer(password="sesame", certificate=public, key=secret) as server:
+        monkeypatch.setenv("SESAME", "sesame")
+        known = server.url_of("postgres").replace("127.0.0.1", "localhost")
+        for query in (f"password_file={tmp_path}/password", "password_env=SESAME"):
+            url = f"{known}?sslmode=verify-full&sslrootcert={public}&{query}"
+            async with fresh(url) as store:
+                await store.commit([Put(A, 1)])
+                asked = "SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid)"
+                assert server.sql(f"{asked} WHERE a.application_name = 'holdfast'") == "t"
+        (tmp_path / "other").mkdir()
+        another, _ = certificate(tmp_path / "other")
+        untrusted = await refusal(
+            f"{server.url.replace('127.0.0.1', 'localhost')}?sslmode=verify-full&sslrootcert={another}"
+        )
+        other_name = await refusal(f"{server.url}?sslmode=verify-full&sslrootcert={public}")
+        for error in (untrusted, other_name):
+            assert "do not agree on TLS" in str(error)
+            assert not error.retryable
+        nowhere = await refusal(f"{server.url}?sslmode=verify-full&sslrootcert={tmp_path}/none.crt")
+        assert isinstance(nowhere, InvalidOption)
 
 
 # --- answers that are lost --------------------------------------------------------------------------------------------

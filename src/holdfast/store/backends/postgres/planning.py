@@ -46,7 +46,7 @@ class Plan:
             list(self.assumed.values()),
             [key.entity_name for key, _ in put], [key.entity_id for key, _ in put],
             [version for _, (_, version) in put], [body.decode() for _, (body, _) in put],
-            [key.entity_name for key in gone], [key.entity_id for key in gone],
+            bool(gone or events or forget), [key.entity_name for key in gone], [key.entity_id for key in gone],
             [event.stream for event in events], [event.number for event in events],
             [event.version for event in events], [event.value.decode() for event in events],
             forget,

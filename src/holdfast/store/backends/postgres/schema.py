@@ -61,76 +61,71 @@ CREATE FUNCTION {s}.commit(
     p_namespace text, p_session text, p_kept text[], p_asked text[],
     p_names text[], p_ids text[], p_expected text[],
     p_put_names text[], p_put_ids text[], p_put_versions text[], p_put_bodies text[],
-    p_gone_names text[], p_gone_ids text[],
-    p_streams text[], p_numbers bigint[], p_event_versions text[], p_event_bodies text[],
-    p_forget boolean,
+    p_more boolean, p_gone_names text[], p_gone_ids text[],
+    p_streams text[], p_numbers bigint[], p_event_versions text[], p_event_bodies text[], p_forget boolean,
     OUT o_applied boolean, OUT o_head bigint, OUT o_remembered text[], OUT o_found text[], OUT o_settings text
 ) LANGUAGE plpgsql VOLATILE AS $holdfast$
 DECLARE
-    v_now timestamptz := clock_timestamp();
     v_count bigint;
 BEGIN
     -- The namespace's row is locked first and to the end: all commits of a namespace stand in one line. Each statement
     -- behind it sees all that was committed before it (READ COMMITTED), so what is checked cannot change any more.
     UPDATE {s}.namespace n SET head = n.head + cardinality(p_kept)
-        WHERE n.namespace = p_namespace AND p_session <> ALL (n.fenced) RETURNING n.head INTO o_head;
+        WHERE n.namespace = p_namespace AND p_session <> ALL (n.fenced)
+        RETURNING n.head, current_setting('fsync') || '|' || current_setting('full_page_writes') || '|'
+            || current_setting('synchronous_commit') || '|' || current_setting('synchronous_standby_names')
+        INTO o_head, o_settings;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    o_settings := current_setting('fsync') || '|' || current_setting('full_page_writes') || '|'
-        || current_setting('synchronous_commit') || '|' || current_setting('synchronous_standby_names');
-    o_applied := cardinality(p_names) = 0 OR NOT EXISTS (
-        SELECT FROM unnest(p_names, p_ids, p_expected) AS k(entity_name, entity_id, version)
-        WHERE k.version IS DISTINCT FROM (
-            SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
-            AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id));
-    IF o_applied AND cardinality(p_asked) > 0 THEN
-        o_applied := NOT EXISTS (
+    -- All of the ids go in if all is as assumed and none of them is there; what is left out shows in their number.
+    INSERT INTO {s}.commit_id (namespace, commit_id, at)
+        SELECT p_namespace, k, clock_timestamp() FROM unnest(p_kept) AS k
+        WHERE NOT EXISTS (
+            SELECT FROM unnest(p_names, p_ids, p_expected) AS k(entity_name, entity_id, version)
+            WHERE k.version IS DISTINCT FROM (
+                SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
+                AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id)
+        ) AND NOT EXISTS (
             SELECT FROM unnest(p_asked) AS k(id) WHERE (
-                SELECT true FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = k.id));
-    END IF;
-    IF o_applied THEN
-        INSERT INTO {s}.commit_id (namespace, commit_id, at)
-            SELECT p_namespace, k, v_now FROM unnest(p_kept) AS k ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS v_count = ROW_COUNT;
-        o_applied := v_count = cardinality(p_kept);
-    END IF;
-    IF NOT o_applied THEN
+                SELECT true FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = k.id))
+        ON CONFLICT DO NOTHING;
+    GET DIAGNOSTICS v_count = ROW_COUNT;
+    IF v_count <> cardinality(p_kept) THEN
         -- Nothing is changed, and yet a transaction is written and flushed: what is said to be remembered is, behind
         -- it, as durable as anything new, also where it waits for a standby.
         DELETE FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = ANY (p_kept)
             AND c.xmin = pg_current_xact_id()::xid;
         UPDATE {s}.namespace n SET head = n.head - cardinality(p_kept)
             WHERE n.namespace = p_namespace RETURNING n.head INTO o_head;
+        o_applied := false;
         o_remembered := ARRAY(
-            SELECT c.commit_id FROM unnest(p_kept || p_asked) AS k(id)
-            JOIN {s}.commit_id c ON c.namespace = p_namespace AND c.commit_id = k.id);
+            SELECT k.id FROM unnest(p_kept || p_asked) AS k(id) WHERE (
+                SELECT true FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = k.id));
         o_found := ARRAY(
             SELECT (SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
                     AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id)
             FROM unnest(p_names, p_ids) WITH ORDINALITY AS k(entity_name, entity_id, place) ORDER BY k.place);
         RETURN;
     END IF;
-    IF cardinality(p_gone_names) > 0 THEN
-        DELETE FROM {s}.record r USING unnest(p_gone_names, p_gone_ids) AS k(entity_name, entity_id)
-            WHERE r.namespace = p_namespace AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id;
+    o_applied := true;
+    INSERT INTO {s}.record (namespace, entity_name, entity_id, version, body)
+        SELECT p_namespace, k.* FROM unnest(p_put_names, p_put_ids, p_put_versions, p_put_bodies) AS k
+        ON CONFLICT (namespace, entity_name, entity_id)
+        DO UPDATE SET version = excluded.version, body = excluded.body;
+    IF NOT p_more THEN
+        RETURN;
     END IF;
-    IF cardinality(p_put_names) > 0 THEN
-        INSERT INTO {s}.record (namespace, entity_name, entity_id, version, body)
-            SELECT p_namespace, k.* FROM unnest(p_put_names, p_put_ids, p_put_versions, p_put_bodies) AS k
-            ON CONFLICT (namespace, entity_name, entity_id)
-            DO UPDATE SET version = excluded.version, body = excluded.body;
-    END IF;
-    IF cardinality(p_streams) > 0 THEN
-        INSERT INTO {s}.event (namespace, stream, number, version, body)
-            SELECT p_namespace, k.stream, k.number + coalesce((
-                SELECT max(e.number) FROM {s}.event e WHERE e.namespace = p_namespace AND e.stream = k.stream), 0),
-                k.version, k.body
-            FROM unnest(p_streams, p_numbers, p_event_versions, p_event_bodies) AS k(stream, number, version, body);
-    END IF;
+    DELETE FROM {s}.record r USING unnest(p_gone_names, p_gone_ids) AS k(entity_name, entity_id)
+        WHERE r.namespace = p_namespace AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id;
+    INSERT INTO {s}.event (namespace, stream, number, version, body)
+        SELECT p_namespace, k.stream, k.number + coalesce((
+            SELECT max(e.number) FROM {s}.event e WHERE e.namespace = p_namespace AND e.stream = k.stream), 0),
+            k.version, k.body
+        FROM unnest(p_streams, p_numbers, p_event_versions, p_event_bodies) AS k(stream, number, version, body);
     IF p_forget THEN  -- those of all namespaces, but none that another process is forgetting: nobody waits here
         DELETE FROM {s}.commit_id c WHERE c.ctid = ANY (ARRAY(
-            SELECT o.ctid FROM {s}.commit_id o WHERE o.at < v_now - interval '15 minutes'
+            SELECT o.ctid FROM {s}.commit_id o WHERE o.at < clock_timestamp() - interval '15 minutes'
             LIMIT 20000 FOR UPDATE SKIP LOCKED));
     END IF;
 END

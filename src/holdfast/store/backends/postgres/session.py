@@ -91,9 +91,8 @@ class Session:
         except Exception as error:
             if certain(error):
                 raise
-            cut = (
-                not self.usable
-            )  # asyncpg then trips over what it has let go of: AttributeError in `prepare`
+            # Where it was cut, asyncpg trips over what it has let go of: an AttributeError in `prepare`.
+            cut = not self.usable
             self.drop()
             if not cut and not foreign(error):
                 raise

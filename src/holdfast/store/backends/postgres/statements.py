@@ -58,7 +58,7 @@ TEMPLATES = {
         SET fenced = (fenced || $2::text[])[greatest(cardinality(fenced) + cardinality($2::text[]) - 31, 1):]
         WHERE namespace = $1""",
     "commit": """
-        SELECT {s}.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)""",
+        SELECT {s}.commit($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)""",
     "get_one": """
         SELECT entity_name, entity_id, version, body FROM {s}.record
         WHERE namespace = $1 AND entity_name = $2 AND entity_id = $3""",
