@@ -141,10 +141,10 @@ async def test_replica_is_refused(redis: RedisServer) -> None:
         assert told.retryable is False
 
 
-async def test_demoted_under_way(redis: RedisServer) -> None:
+async def test_demoted_under_way() -> None:
     with RedisServer() as server:
         async with open_store(f"{server.url}?{QUICK}", namespace=fresh()) as store:
-            server.ask("REPLICAOF", "127.0.0.1", redis.port)
+            server.ask("REPLICAOF", "127.0.0.1", free_port())
             with pytest.raises(Unavailable) as told:
                 await store.commit([Put(A, 1)])
             assert told.value.unknown is False
@@ -248,9 +248,9 @@ def until_busy(server: RedisServer) -> None:
 
 
 async def test_server_that_is_loading_is_waited_for() -> None:
-    with RedisServer(config={"key-load-delay": "200"}) as server:
+    with RedisServer(config={"key-load-delay": "50"}) as server:
         async with open_store(server.url, namespace=fresh()) as store:
-            await store.commit([Put(Key("n", str(number)), number) for number in range(2500)])
+            await store.commit([Put(Key("n", str(number)), number) for number in range(5000)])
             server.kill()
             server.start()
             assert b"loading:1" in server.ask("INFO", "persistence")

@@ -6,6 +6,7 @@ somebody waited too long, the connection is thrown away with everything that was
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,8 @@ class Line:
         self._waiting: deque[_Asked] = deque()
         self._task: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
-        self._refusals = network.driver("redis.exceptions", extra="redis").ResponseError
+        errors = network.driver("redis.exceptions", extra="redis")
+        self._refusals, self._late = errors.ResponseError, errors.TimeoutError
 
     @property
     def usable(self) -> bool:
@@ -78,10 +80,12 @@ class Line:
         """Give what was asked `within` seconds to be answered, and disconnect."""
         if self._task is not None and not self._task.done() and within > 0:
             await asyncio.wait([self._task], timeout=within)
+        healthy = self._error is None and (self._task is None or self._task.done())
         self.drop(ConnectionError("the connection was closed"))
         if self._task is not None and not self._task.done():
             await asyncio.wait([self._task])
-        await self._connection.disconnect(nowait=True)
+        with contextlib.suppress(self._late):  # TLS says goodbye; who does not answer that is left alone
+            await self._connection.disconnect(nowait=not healthy)
 
     async def _run(self) -> None:
         asked: list[_Asked] = []
