@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from holdfast.errors import Unavailable
-from holdfast.store import Key, Put, open_store
+from holdfast.store import open_store
 from holdfast.store.wrappers.replicated import POINTS, replicated
 from holdfast.testing.crash import Kill, Nursery
 from holdfast.testing.servers.postgres import PostgresServer
@@ -18,8 +18,8 @@ from tests.store.wrappers import replicated_bot as bot
 from tests.store.wrappers.replicas import A, held, pair, some, write
 
 COUNT = 100
-BEFORE = 210
-"""Commits there were before the replica: more than one page of the first copy."""
+FIRST, BEFORE = 10_000, 150
+"""Commits there were before the replica, from that number on: several steps of the first copy."""
 
 OF_PROMOTING = {"replicated.drained", "replicated.fenced", "replicated.promoted"}
 
@@ -40,15 +40,10 @@ def nursery() -> Iterator[Nursery]:
 async def model(count: int, before: int) -> dict[str, Any]:
     """Return the values that a store holds after those commits, one after the other."""
     async with open_store("memory:") as store:
-        await _wide(store, before)
+        await write(store, before, first=FIRST)
         for n in range(count):
             await store.commit(some(n))
         return _values(await held(store))
-
-
-async def _wide(store: Any, count: int) -> None:
-    if count:
-        await store.commit([Put(Key("wide", f"{n:04}"), n) for n in range(count)])
 
 
 def _values(found: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +60,7 @@ async def values(url: str) -> dict[str, Any]:
 
 async def filled(url: str, before: int) -> None:
     async with open_store(url) as store:
-        await _wide(store, before)
+        await write(store, before, first=FIRST)
 
 
 @pytest.mark.parametrize(

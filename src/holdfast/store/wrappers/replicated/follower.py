@@ -26,7 +26,7 @@ from holdfast.store.base import ABSENT, Change, CommitId, Put, Store, Version
 from holdfast.store.guard import GUARD
 from holdfast.store.wrappers.replicated.outbox import Outbox, Trimmed
 from holdfast.store.wrappers.replicated.records import Aside, Owed, Primary, Replica, document, role_of
-from holdfast.store.wrappers.replicated.seeding import COPIED, seed
+from holdfast.store.wrappers.replicated.seeding import seed
 from holdfast.system import Clock, Ids
 
 __all__ = ("Follower", "Moved", "Superseded")
@@ -137,9 +137,24 @@ class Follower:
             raise Moved from error
         self.position, self._version = position, commit_id
 
-    async def copy(self, changes: Sequence[Change], position: Replica) -> None:
-        """Make changes that are a copy and no commit of the primary's; raises Moved."""
-        await self.move(position, changes, commit_id=f"{COPIED}{self._ids()}")
+    async def move_all(self, commits: Sequence[tuple[CommitId, Sequence[Change]]]) -> None:
+        """Make several commits, in order and all under way at once, without moving the position; raises Moved."""
+        position, version = document(self.at), self._version
+        running = []
+        for commit_id, changes in commits:
+            running.append(self.store.commit([*changes, Put(GUARD, position, version)], commit_id=commit_id))
+            version = commit_id
+        results = await asyncio.gather(*running, return_exceptions=True)
+        for failure in results:
+            if isinstance(failure, Conflict) and failure.key == GUARD:
+                raise Moved from failure
+            if isinstance(failure, BaseException):
+                raise failure
+        self._version = version
+
+    def fresh_id(self) -> CommitId:
+        """Return an id that nobody else uses."""
+        return self._ids()
 
     async def _looked(self) -> Replica | None:
         [record] = await self.store.get(GUARD)

@@ -50,8 +50,7 @@ class Primary(Struct, frozen=True, kw_only=True, tag_field="role", tag="primary"
 class Replica(Struct, frozen=True, kw_only=True, tag_field="role", tag="replica"):
     """The guard of a replica: it has the primary's commits up to `number`, the last of them `last`, made at `at` (ms).
 
-    `known` is how many the primary had when last seen. While it is copied, `cursor` says how far; what was copied is
-    one state of the primary only from `whole` on.
+    `known` is how many the primary had when last seen. What was copied is one state of the primary from `whole` on.
     """
 
     replication: str
@@ -63,7 +62,6 @@ class Replica(Struct, frozen=True, kw_only=True, tag_field="role", tag="replica"
     at: int = 0
     known: int = 0
     whole: int = 0
-    cursor: list[str] | None = None
 
     @property
     def is_whole(self) -> bool:

@@ -1,18 +1,20 @@
 """The first copy of a primary into an empty replica, while the primary goes on, resumable at any instant.
 
-Records are copied as they are found, some of them newer than where the copy began. What was committed since is
-then applied on top, in order, which sets each to what it is to be; so the copy is one state of the primary only
-once it has come to where the primary was when the last record was read. Events cannot be set twice: of each stream
-exactly those are copied that were there when the copy began.
+What is copied is what was there when the copy began (`Member.start`): all later commits are owed, and applied on top. A
+commit is copied whole, under its own id, as far as it still shows: its events, and the records that it was the last to
+write. So versions are the same on both sides, and a copy that was cut off goes on with the commits that are not there.
+A record that is written while the copy is made comes with the commit that wrote it; so the copy is one state of the
+primary only once it has come to where the primary was when the last record was read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
 from holdfast import points
-from holdfast.store.base import Append, Change, CommitId, Event, Put, Store
+from holdfast.store.base import Append, Change, CommitId, Event, Key, Put, Store, Version
+from holdfast.store.wrappers.replicated.merging import Copy, Merge
 from holdfast.store.wrappers.replicated.records import ORDER, Member, Replica, is_ours
 
 if TYPE_CHECKING:
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ("COPIED", "seed")
 
-PAGE: Final = 200
+PAGE: Final = 500
+TOGETHER: Final = 64
 COPIED: Final = "holdfast-copied-"
-"""What the ids of commits begin with that copied: records of several commits, so they have lost their versions."""
+"""What the id of a commit begins with that could not be copied under its own, because that was used twice."""
 
 
 async def seed(follower: "Follower", position: Replica) -> None:
@@ -31,61 +34,90 @@ async def seed(follower: "Follower", position: Replica) -> None:
     if position.state == "claimed":
         start = {"state": "copying", "number": member.start, "last": member.start_commit}
         await follower.move(replace(position, **start))
-    copying = Copying(follower, member)
-    await copying.streams()
-    await copying.records()
+    await Copying(follower, member).run()
     whole = await follower.outbox.length()
-    await follower.move(replace(follower.at, state="following", cursor=None, whole=whole, known=whole))
+    await follower.move(replace(follower.at, state="following", whole=whole, known=whole))
     points.reached("replicated.seeded")
 
 
 class Copying:
-    """A copy under way, of what `member` does not get commit by commit."""
+    """A copy under way; it holds in memory the ids and keys of what is to be copied, and values of a few commits."""
 
     def __init__(self, follower: "Follower", member: Member) -> None:
         self._follower = follower
         self._source: Store = follower.outbox.store
-        self._ids: set[CommitId] = set()
+        self._keys: dict[Version, list[Key]] = {}
+        self._owed: set[CommitId] = set()
         self._seen = member.start
-        self._count = 0
+        self._ready: list[tuple[CommitId, list[Change]]] = []
 
-    async def streams(self) -> None:
-        """Copy of every stream what was in it when the copy began."""
-        for stream in (await self._source.names()).streams:
+    async def run(self) -> None:
+        """Copy every commit that still shows: those with events in the order of their streams, then the others."""
+        names = await self._source.names()
+        for name in names.entities:
+            if not is_ours(name):
+                await self._index(name)
+        merge = Merge(self._source, self._of_old)
+        for stream in names.streams:
             if not is_ours(stream):
-                await self._stream(stream)
+                await merge.add(stream, after=await self._follower.store.last_number(stream))
+        async for copy in merge.copies():
+            await self._with_events(copy)
+        await self._flush()
+        await self._others(merge.twice)
 
-    async def _stream(self, stream: str) -> None:
-        after = await self._follower.store.last_number(stream)
-        while page := [event async for event in self._source.read(stream, after=after, limit=PAGE)]:
-            old = await self._from_before(page)
-            if old:
-                await self._put([Append(stream, event.value) for event in old], self._follower.at)
-            if len(old) < len(page):
-                return
-            after = page[-1].number
+    async def _index(self, name: str) -> None:
+        after: str | None = None
+        while found := [(r.key, r.version) async for r in self._source.scan(name, after=after, limit=PAGE)]:
+            await self._look()
+            for key, version in found:
+                if version not in self._owed:
+                    self._keys.setdefault(version, []).append(key)
+            after = found[-1][0].entity_id
 
-    async def _from_before(self, page: Sequence[Event]) -> list[Event]:
-        """Return the events of a page that no commit has made since the copy began: they come before all others."""
-        async for event in self._source.read(ORDER, after=self._seen):
-            self._ids.add(event.version)
-            self._seen = event.number
-        newer = (place for place, event in enumerate(page) if event.version in self._ids)
+    async def _of_old(self, page: Sequence[Event]) -> list[Event]:
+        """Return the events of a page that were there when the copy began: they come before all others."""
+        await self._look()
+        newer = (place for place, event in enumerate(page) if event.version in self._owed)
         return list(page[: next(newer, len(page))])
 
-    async def records(self) -> None:
-        """Copy every record, as it is when it is read."""
-        name, after = self._follower.at.cursor or ["", ""]
-        for found in (await self._source.names()).entities:
-            if found >= name and not is_ours(found):
-                await self._records(found, after if found == name else None)
+    async def _look(self) -> None:
+        """Take note of the commits that are owed, and so are not to be copied."""
+        async for event in self._source.read(ORDER, after=self._seen):
+            self._owed.add(event.version)
+            self._seen = event.number
 
-    async def _records(self, name: str, after: str | None) -> None:
-        while page := [record async for record in self._source.scan(name, after=after, limit=PAGE)]:
-            after = page[-1].key.entity_id
-            puts = [Put(record.key, record.value) for record in page]
-            await self._put(puts, replace(self._follower.at, cursor=[name, after]))
+    async def _with_events(self, copy: Copy) -> None:
+        """Put a commit on its way, with those of its records that nobody has written since."""
+        keys = self._keys.pop(copy.version, []) if copy.alone else []
+        records = await self._source.get(*keys) if keys else []
+        changes: list[Change] = [Put(r.key, r.value) for r in records if r and r.version == copy.version]
+        changes += [Append(event.stream, event.value) for event in copy.events]
+        self._ready.append((copy.version if copy.alone else self._fresh_id(), changes))
+        if len(self._ready) >= TOGETHER:
+            await self._flush()
 
-    async def _put(self, changes: Sequence[Change], position: Replica) -> None:
-        await self._follower.copy(changes, position)
-        points.reached("replicated.copied")
+    async def _others(self, twice: Container[Version]) -> None:
+        """Copy the records of commits without events, or whose events were there, but for what is there already."""
+        commits = list(self._keys.items())
+        for first in range(0, len(commits), TOGETHER):
+            some = commits[first : first + TOGETHER]
+            keys = [key for _, written in some for key in written]
+            ours, theirs = await self._source.get(*keys), await self._follower.store.get(*keys)
+            missing: dict[Version, list[Change]] = {}
+            for record, other in zip(ours, theirs, strict=True):
+                if record is not None and (other is None or other.version != record.version):
+                    missing.setdefault(record.version, []).append(Put(record.key, record.value))
+            for version, _ in some:
+                if version in missing:
+                    self._ready.append((self._fresh_id() if version in twice else version, missing[version]))
+            await self._flush()
+
+    def _fresh_id(self) -> CommitId:
+        return f"{COPIED}{self._follower.fresh_id()}"
+
+    async def _flush(self) -> None:
+        ready, self._ready = self._ready, []
+        if ready:
+            await self._follower.move_all(ready)
+            points.reached("replicated.copied")
