@@ -54,9 +54,10 @@ def trials_of(park: Park, backend: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def grounds(trials_folder: str) -> Iterator[Grounds]:
+def grounds(trials_folder: str, crowd: Crowd) -> Iterator[Grounds]:
     with ExitStack() as stack:
-        yield Grounds([stack.enter_context(Ground(folder=trials_folder, preload=DRIVERS)) for _ in range(2)])
+        grounds = [Ground(folder=trials_folder, nursery=crowd.nursery) for _ in range(2)]
+        yield Grounds([stack.enter_context(ground) for ground in grounds])
 
 
 @pytest.fixture(scope="session")
@@ -67,5 +68,5 @@ def park() -> Iterator[Park]:
 
 @pytest.fixture(scope="session")
 def crowd() -> Iterator[Crowd]:
-    with Crowd(4, preload=DRIVERS) as crowd:
+    with Crowd(8, preload=DRIVERS) as crowd:
         yield crowd

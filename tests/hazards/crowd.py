@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, Self
 
 from holdfast.testing.crash import Kill, Life, Nursery
@@ -31,35 +30,23 @@ def until(condition: Callable[[], Any], what: str, *, limit: float = LIMIT) -> N
 
 
 class Crowd:
-    """A few nurseries, so that several children live at once; each `start` returns what will be the life."""
+    """A nursery, and threads, so that several children live at once; each `start` returns what will be the life."""
 
     def __init__(self, count: int, *, preload: Sequence[str] = ()) -> None:
-        self._nurseries = [Nursery(preload=preload) for _ in range(count)]
-        self._free: SimpleQueue[Nursery] = SimpleQueue()
+        self.nursery = Nursery(preload=preload)
         self._pool = ThreadPoolExecutor(count)
 
     def start(self, function: Any, arguments: dict[str, Any], **options: Any) -> "Future[Life]":
         """Call a function in a child of its own, while others live."""
-
-        def live() -> Life:
-            nursery = self._free.get()
-            try:
-                return nursery.live(function, arguments, **options)
-            finally:
-                self._free.put(nursery)
-
-        return self._pool.submit(live)
+        return self._pool.submit(self.nursery.live, function, arguments, **options)
 
     def __enter__(self) -> Self:
-        for nursery in self._nurseries:
-            nursery.start()
-            self._free.put(nursery)
+        self.nursery.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
-        for nursery in self._nurseries:
-            nursery.stop()
+        self.nursery.stop()
 
 
 class Bank:

@@ -33,8 +33,8 @@ ENGINE = (
 SENT = Kill(point="orders.sent", nth=1)
 HANG = 1.5
 """Seconds: longer than the time-outs of `quick`."""
-AWAY = 0.3
-"""Seconds: longer than the market's next minute takes to come, so that the bot needs the store meanwhile."""
+STILL = 0.5
+"""Seconds: ten times what the market's next minute takes to come."""
 SLOW = Fault(on="candles", do="delay", ms=40, times=0)
 
 
@@ -103,6 +103,20 @@ def troubled(
     return verdict(story, twin, place.picture())
 
 
+def stands_still(ground: Ground, place: Place) -> None:
+    """Return when the bot has asked the exchange for nothing for a while: then it waits for its store."""
+    seen, since = -1, time.monotonic()
+
+    def still() -> bool:
+        nonlocal seen, since
+        now = len(ground.exchange.requests(place.session))
+        if now != seen:
+            seen, since = now, time.monotonic()
+        return time.monotonic() - since > STILL
+
+    until(still, "the bot waits for its store")
+
+
 @pytest.mark.parametrize("scenario", ["take-profit", "several"])
 @pytest.mark.parametrize("backend", backends(*SERVED))
 def test_a_server_killed_under_a_bot_shows_nowhere(
@@ -116,7 +130,7 @@ def test_a_server_killed_under_a_bot_shows_nowhere(
 
     def away() -> None:
         server.kill()
-        time.sleep(AWAY)
+        stands_still(grounds.one, place)
         server.start()
 
     place = grounds.one.place(scenario, store=quick(server.url), faults=[SLOW])

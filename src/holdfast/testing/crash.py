@@ -10,18 +10,22 @@ whichever thread reaches it. `Kill(after=…)` kills it from outside. Nothing is
 files and sockets is done.
 """
 
+import itertools
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Self
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdfast.errors import HoldfastError
-from holdfast.testing.nursery import Kill, Life, Request, known_points
+from holdfast.testing.nursery import Answer, Kill, Life, Request, known_points
 
 __all__ = ("Kill", "Life", "NotDone", "Nursery", "Story", "known_points", "reference")
 
@@ -66,7 +70,7 @@ def reference(function: Function) -> str:
 
 
 class Nursery:
-    """A process that forks bots on demand; use it as `with`. Its methods block, and belong to one thread.
+    """A process that forks bots on demand; use it as `with`. Its methods block; each thread may have a bot alive.
 
     `preload` are modules that every bot will have imported already, besides Holdfast's: drivers take a while.
     """
@@ -75,9 +79,17 @@ class Nursery:
         self._path = [*path, *sys.path]
         self._preload = tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, Future[Life]] = {}
+        self._listener: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the process; starting it twice changes nothing."""
+        with self._lock:
+            self._start()
+
+    def _start(self) -> None:
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603  # this interpreter, our own module
                 [sys.executable, "-m", "holdfast.testing.nursery", *self._preload],
@@ -86,12 +98,18 @@ class Nursery:
                 # One thread: a process with more than one cannot be forked safely.
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(self._path)},
             )
+            self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
+            self._listener.start()
 
     def stop(self) -> None:
-        """End the process."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.communicate()
+        """End the process, and every bot that is alive."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None or process.stdin is None or self._listener is None:
+            return
+        process.stdin.close()
+        process.wait()
+        self._listener.join()
 
     def live(
         self,
@@ -144,16 +162,30 @@ class Nursery:
         return story
 
     def _ask(self, request: Request) -> Life:
-        self.start()
-        assert self._process is not None
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(msgspec.json.encode(request) + b"\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise HoldfastError("the nursery has ended: its reason is on stderr")
-        return msgspec.json.decode(answer, type=Life)
+        answer: Future[Life] = Future()
+        with self._lock:
+            self._start()
+            assert self._process is not None
+            assert self._process.stdin is not None
+            number = next(self._numbers)
+            self._waiting[number] = answer
+            self._process.stdin.write(msgspec.json.encode(replace(request, number=number)) + b"\n")
+            self._process.stdin.flush()
+        return answer.result()
+
+    def _listen(self, process: "subprocess.Popen[bytes]") -> None:
+        """Give everyone the answer to what he asked, until there are no more."""
+        assert process.stdout is not None
+        with process.stdout:
+            for line in process.stdout:
+                answer = msgspec.json.decode(line, type=Answer)
+                with self._lock:
+                    waiting = self._waiting.pop(answer.number)
+                waiting.set_result(answer.life)
+        with self._lock:
+            left, self._waiting = self._waiting, {}
+        for waiting in left.values():
+            waiting.set_exception(HoldfastError("the nursery has ended: its reason is on stderr"))
 
     def __enter__(self) -> Self:
         self.start()

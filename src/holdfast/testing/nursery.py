@@ -2,6 +2,8 @@
 
     python -m holdfast.testing.nursery [MODULE…]    requests on stdin, answers on stdout, one JSON document a line
 
+Children live side by side; each is answered for when it ends. They are killed when stdin closes.
+
 A fork of a process with one thread and everything imported costs milliseconds; starting Python costs a second.
 `holdfast.testing.crash` talks to it.
 """
@@ -27,7 +29,9 @@ from msgspec import Struct
 
 from holdfast import points
 
-__all__ = ("PRELOADED", "Kill", "Life", "Request", "armed", "known_points", "main")
+__all__ = ("PRELOADED", "Answer", "Kill", "Life", "Request", "armed", "known_points", "main")
+
+FOREVER: Final = float("inf")
 
 PRELOADED: Final = (
     "aiohttp",
@@ -70,8 +74,12 @@ class Kill(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A life to be lived: `function` ("module:name") is called with `arguments`, for `limit` seconds at most."""
+    """A life to be lived: `function` ("module:name") is called with `arguments`, for `limit` seconds at most.
 
+    The answer to it is `Answer` of the same `number`.
+    """
+
+    number: int = 0
     function: str
     arguments: dict[str, Any]
     kills: tuple[Kill, ...] = ()
@@ -93,6 +101,13 @@ class Life(Struct, frozen=True, kw_only=True):
     def died_at(self) -> str:
         """The last point that a killed child reached; "" where it reached none."""
         return self.reached[-1] if self.ended == "killed" and self.reached else ""
+
+
+class Answer(Struct, frozen=True):
+    """What became of the request of that number."""
+
+    number: int
+    life: Life
 
 
 def known_points() -> tuple[str, ...]:
@@ -137,38 +152,66 @@ def main() -> None:
         import_module(module)
     gc.collect()
     gc.freeze()  # the garbage collector of a child leaves the shared pages alone
-    for line in sys.stdin.buffer:
-        life = _live(msgspec.json.decode(line, type=Request))
-        sys.stdout.buffer.write(msgspec.json.encode(life) + b"\n")
-        sys.stdout.buffer.flush()
+    children: dict[int, _Child] = {}
+    asked, waiting = b"", select.poll()
+    waiting.register(0, select.POLLIN)
+    while True:
+        due = min((child.deadline for child in children.values()), default=FOREVER)
+        for fd, _ in waiting.poll(min(max(due - time.monotonic(), 0.0), 60.0) * 1000 + 1):
+            if fd in children:
+                waiting.unregister(fd)
+                sys.stdout.buffer.write(msgspec.json.encode(children.pop(fd).ended()) + b"\n")
+                sys.stdout.buffer.flush()
+                continue
+            data = os.read(0, 65_536)
+            if not data:
+                return _end(children)
+            *lines, asked = (asked + data).split(b"\n")
+            for line in lines:
+                child = _Child(msgspec.json.decode(line, type=Request))
+                children[child.fd] = child
+                waiting.register(child.fd, select.POLLIN)
+        for child in children.values():
+            child.end_in_time()
 
 
-def _live(request: Request) -> Life:
-    trace, outcome = os.memfd_create("trace", os.MFD_CLOEXEC), os.memfd_create("outcome", os.MFD_CLOEXEC)
-    began = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        _child(request, trace, outcome)
-    try:
-        hung = _await(pid, request)
-        _, status = os.waitpid(pid, 0)
-        return _life(status, hung, _contents(trace), _contents(outcome), time.monotonic() - began)
-    finally:
-        os.close(trace)
-        os.close(outcome)
+def _end(children: "dict[int, _Child]") -> None:
+    for child in children.values():
+        os.kill(child.pid, signal.SIGKILL)
+        os.waitpid(child.pid, 0)
 
 
-def _await(pid: int, request: Request) -> bool:
-    """Wait for the end of a child, kill it when its time has come; return whether it had to be ended as hung."""
-    after = min((kill.after for kill in request.kills if kill.after), default=request.limit)
-    fd = os.pidfd_open(pid)
-    try:
-        if select.select([fd], [], [], min(after, request.limit))[0]:
-            return False
-        os.kill(pid, signal.SIGKILL)
-        return after >= request.limit
-    finally:
-        os.close(fd)
+class _Child:
+    """A forked process, and what it writes down; `fd` can be read from once it has ended."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._trace = os.memfd_create("trace", os.MFD_CLOEXEC)
+        self._outcome = os.memfd_create("outcome", os.MFD_CLOEXEC)
+        self._began = time.monotonic()
+        self._hung = False
+        self._after = min((kill.after for kill in request.kills if kill.after), default=request.limit)
+        self.deadline = self._began + min(self._after, request.limit)
+        self.pid = os.fork()
+        if self.pid == 0:
+            _child(request, self._trace, self._outcome)
+        self.fd = os.pidfd_open(self.pid)
+
+    def end_in_time(self) -> None:
+        """Kill it if its time has come."""
+        if time.monotonic() >= self.deadline:
+            os.kill(self.pid, signal.SIGKILL)
+            self._hung = self._after >= self._request.limit
+            self.deadline = FOREVER
+
+    def ended(self) -> Answer:
+        """Return how it has ended, and let go of it."""
+        _, status = os.waitpid(self.pid, 0)
+        seconds = time.monotonic() - self._began
+        life = _life(status, self._hung, _contents(self._trace), _contents(self._outcome), seconds)
+        for fd in (self.fd, self._trace, self._outcome):
+            os.close(fd)
+        return Answer(self._request.number, life)
 
 
 def _life(status: int, hung: bool, trace: bytes, outcome: bytes, seconds: float) -> Life:

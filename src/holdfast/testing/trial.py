@@ -78,19 +78,23 @@ class Trial(Struct, frozen=True):
 
 
 class Ground:
-    """An exchange process, a nursery and a folder for any number of trials; use it as `with`, from one thread."""
+    """An exchange process, a nursery and a folder for any number of trials; use it as `with`, from one thread.
+
+    Several grounds may share one `nursery`, which their user starts and stops.
+    """
 
     def __init__(
         self,
         scenarios: Mapping[str, Scenario] = SCENARIOS,
         *,
         folder: str | None = None,
-        preload: Sequence[str] = (),
+        nursery: Nursery | None = None,
     ) -> None:
         self.scenarios = scenarios
         options = Options(request_expiry=EXPIRY, warmup=2)
         self.exchange = SimulatedExchangeProcess(market_of(scenarios), options)
-        self.nursery = Nursery(preload=preload)
+        self.nursery = nursery or Nursery()
+        self._owns_nursery = nursery is None
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-trial-", dir=folder))
         self._numbers = itertools.count(1)
         self._twins: dict[str, tuple[Picture, Life]] = {}
@@ -159,7 +163,8 @@ class Ground:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.nursery.stop()
+        if self._owns_nursery:
+            self.nursery.stop()
         self.exchange.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
 

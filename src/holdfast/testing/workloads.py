@@ -101,20 +101,21 @@ async def bank(
     stop: str,
     everyone: Sequence[str] = (),
     readers: int = 1,
+    notes: float = 0.25,
     seed: int = 0,
     limit: float = LIMIT,
 ) -> dict[str, int]:
     """Write and read until the file `stop` is there: what a process of the bank does; returns how much it has done.
 
-    `everyone` are the writers of all processes, whose counters the readers look at. Every other writer opens its
-    store anew where it fails (they share one, so all get to know it).
+    A share of `notes` of the commits expects nothing. `everyone` are the writers of all processes, whose counters the
+    readers look at. Every other writer opens its store anew where it fails (they share one, so all get to know it).
     """
     lines = Log(log)
     lines("process", detail=os.getpid())
     async with store_of(url) as store:
         until = Until(Path(stop), limit)
         work = [
-            Writer(store, name, lines, seed=f"{seed}/{name}", reopens=bool(i % 2)).run(until)
+            Writer(store, name, lines, notes=notes, seed=f"{seed}/{name}", reopens=bool(i % 2)).run(until)
             for i, name in enumerate(writers)
         ]
         work += [Reader(store, everyone or writers, lines).run(until) for _ in range(readers)]
@@ -140,11 +141,21 @@ class Until:
 class Writer:
     """Commits one transfer or note after the other; a commit whose outcome is unknown is repeated under its id."""
 
-    def __init__(self, store: Store, name: str, log: Log, *, seed: str, reopens: bool = False) -> None:
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        log: Log,
+        *,
+        seed: str,
+        notes: float = 0.25,
+        reopens: bool = False,
+    ) -> None:
         self._store = store
         self._name = name
         self._log = log
         self._random = random.Random(seed)  # noqa: S311  # repeatable on purpose
+        self._share = notes
         self._reopens = reopens
         self._transfers = self._notes = self._asked = 0
 
@@ -152,7 +163,9 @@ class Writer:
         """Commit until it is time to end; return how many commits were acknowledged."""
         while not until.over:
             try:
-                await self._note(until) if self._random.random() < 0.25 else await self._transfer(until)
+                await self._note(until) if self._random.random() < self._share else await self._transfer(
+                    until
+                )
             except (Unavailable, NotOpen) as error:  # of a read
                 self._log("away", detail=str(error)[:200])
                 await self._wait(error)

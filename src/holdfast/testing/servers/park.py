@@ -66,7 +66,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         # A server that speaks MongoDB's protocol: it shows nothing of how durable MongoDB is.
         Kind(
             name="mongo",
-            server=f"{_SERVERS}.mongo:MongoServer",
+            server=f"{_SERVERS}.mongo:MongoTestServer",
             shows_durability=False,
             drivers=("pymongo",),
             points=f"{_BACKENDS}.mongo",
