@@ -15,7 +15,7 @@ from holdfast.store.tools.leaving import leave
 from holdfast.store.tools.mark import MARK_KEY
 from holdfast.system import Process, SystemClock, SystemProcesses, system_ids
 from holdfast.testing.bots import trade_scenario
-from holdfast.testing.crash import Kill, Story
+from holdfast.testing.crash import Kill, Nursery, Story
 from holdfast.testing.servers.park import Park, in_namespace
 from holdfast.testing.trial import Ground, Place, Trial, verdict
 from tests.store.tools.bots import copied, trade_until
@@ -28,8 +28,8 @@ MINUTE = {"take-profit": 5, "scheduled": 5, "several": 6}
 
 @pytest.fixture(scope="module")
 def ground() -> Iterator[Ground]:
-    preload = ("holdfast.store.tools", "holdfast.store.backends.sqlite.store")
-    with Ground(preload=preload) as ground:
+    modules = ("holdfast.store.tools", "holdfast.store.backends.sqlite.store", "asyncpg", "redis.asyncio")
+    with Nursery(preload=modules) as nursery, Ground(nursery=nursery) as ground:
         yield ground
 
 

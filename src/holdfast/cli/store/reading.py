@@ -23,14 +23,14 @@ ON_DISK = ("file", "sqlite")
 def reader(asked: str, namespace: str | None) -> Store:
     """Return the store that is asked for, not yet open; files and SQLite are opened `?mode=ro`.
 
-    Replicas are left out: whoever opens a store with them makes them follow it.
+    Replicas are left out, since whoever opens a store with them makes them follow it, and caches too.
     """
     if is_target(asked):
         store = _of_desk(asked, namespace)
         return (
             FileReader(store.base_dir, namespace=store.namespace) if isinstance(store, FileStore) else store
         )
-    asked = _without(asked, "replica")
+    asked = _without(asked, "replica", "cache")
     url = parse(asked, namespace=namespace)
     if url.scheme in ON_DISK:
         if url.scheme == "file":

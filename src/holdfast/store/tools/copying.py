@@ -62,6 +62,8 @@ async def copy(
     target did not keep what it was given, and what stores raise. Whatever it raises, the same call goes on later.
     """
     refuse_itself(source, target)
+    # A heartbeat read from a cache stands still, and a mark read from one may be gone.
+    source, target = source.uncached, target.uncached
     async with source:
         try:
             await target.open()

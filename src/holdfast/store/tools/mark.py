@@ -60,7 +60,7 @@ async def activate(store: Store) -> Mark | None:
 
     Whoever does this knows that nobody trades the other one. Raises Unsupported for an unfinished copy.
     """
-    [record] = await store.get(MARK_KEY)
+    [record] = await store.fresh(MARK_KEY)
     mark = mark_of(record)
     if mark is None or record is None:
         return None
