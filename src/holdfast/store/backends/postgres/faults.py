@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections.abc import Mapping
-from socket import EAI_AGAIN, gaierror
 from typing import Any, Final
 
 from holdfast.errors import Corrupt, HoldfastError, InvalidOption, StoreFull, Unavailable
@@ -41,6 +40,8 @@ MEANINGS: Final[Mapping[str, tuple[bool, str]]] = {
     "57P05": (True, "closed a connection that was idle"),
     "58030": (False, "cannot read or write its disk"),
 }  # fmt: skip
+EAI_AGAIN: Final = -3
+"""The resolver's "ask again later", as `socket` calls it."""
 
 
 class NotNow(Exception):  # never leaves this backend
@@ -108,8 +109,10 @@ def _else(error: BaseException, state: str) -> tuple[bool, str]:
         return True, error.reason
     if state:
         return state[:2] in {"08", "53", "57"}, f"says: {error} (SQLSTATE {state})"
-    if isinstance(error, gaierror):
-        return error.errno == EAI_AGAIN, "has a host name that nobody knows: correct the URL"
+    if type(error).__name__ == "gaierror":
+        return getattr(
+            error, "errno", None
+        ) == EAI_AGAIN, "has a host name that nobody knows: correct the URL"
     if isinstance(error, ssl.SSLError):
         return False, f"and this machine do not agree on TLS ({_tls(error)}): see sslmode and sslrootcert"
     if isinstance(error, asyncio.TimeoutError | TimeoutError):

@@ -60,7 +60,8 @@ class Reach:
             found = await self._first(deadline, create=create)
             if isinstance(found, Session):
                 return found
-            if said is None or not isinstance(found.__cause__, TimeoutError):
+            cut_short = isinstance(found.__cause__, TimeoutError) or getattr(found.__cause__, "late", False)
+            if said is None or not cut_short:
                 said = found  # what a host said says more than that it was cut short by the deadline
             if not (isinstance(found, Unavailable) and found.retryable):
                 raise found
@@ -88,17 +89,18 @@ class Reach:
         return max(faults, key=_telling)
 
     async def _fit(self, address: Address, within: float, *, create: bool) -> Session:
-        session = Session(await self._connect(address, within), address, self._ids(), self._clock)
+        """Return a connection to one host that was found fit, in time; raises what is wrong with it."""
+        session: Session | None = None
         try:
-            await self._greet(session, within, create=create)
-        except HoldfastError:
-            session.drop()
-            raise
+            async with asyncio.timeout(within):
+                session = Session(await self._connect(address, within), address, self._ids(), self._clock)
+                await self._greet(session, within, create=create)
         except BaseException as error:
-            session.drop()
-            if isinstance(error, Exception):
-                raise explained(error, self._at(address)) from error
-            raise
+            if session is not None:
+                session.drop()
+            if isinstance(error, HoldfastError) or not isinstance(error, Exception):
+                raise
+            raise explained(error, self._at(address)) from error
         self.home = address
         return session
 
@@ -111,23 +113,19 @@ class Reach:
                 database=self.options.database, timeout=within, target_session_attrs="any",
                 max_cached_statement_lifetime=0, server_settings=self._settings(),
             )  # fmt: skip
-        except HoldfastError:
-            raise
-        except asyncio.CancelledError:
-            raise
-        except (self._driver.ClientConfigurationError, FileNotFoundError) as error:
-            if isinstance(error, FileNotFoundError) and host is not None and host.startswith("/"):
-                raise explained(error, self._at(address)) from error
+        except self._driver.ClientConfigurationError as error:
             raise misused(error, self.place) from error
-        except Exception as error:
-            raise explained(error, self._at(address)) from error
+        except (
+            FileNotFoundError
+        ) as error:  # a certificate's file, or the socket of a server that does not run
+            if host is not None and host.startswith("/"):
+                raise
+            raise misused(error, self.place) from error
 
     def _settings(self) -> Mapping[str, str]:
         """Return what every connection is set to, so that no role's or database's own settings change what it does."""
         limits = self.options.timeouts
-        patience = str(
-            int(800 * limits.commit) + 1
-        )  # so that "waited too long" comes before this side gives up
+        patience = str(int(800 * limits.commit) + 1)  # shorter than ours, so that the answer is certain
         settings = {
             "application_name": "holdfast", "search_path": "pg_catalog", "client_min_messages": "warning",
             "default_transaction_isolation": "read committed", "default_transaction_deferrable": "off",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from holdfast import points
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, WentBack
 from holdfast.store.backends.postgres.faults import NotNow, explained, sqlstate, unavailable
 from holdfast.store.backends.postgres.lines import CommitLine
 from holdfast.store.backends.postgres.planning import Plan, mistaken
@@ -161,7 +161,7 @@ def _again(error: HoldfastError, *, unknown: bool = False) -> Callable[[], Holdf
     """Return what makes an error anew for everyone it is told: each is raised with a traceback of its own."""
 
     def made() -> HoldfastError:
-        if unknown:
+        if unknown and not isinstance(error, WentBack):
             return _caused(
                 unavailable(str(error), retryable=error.facts.get("retryable", False), unknown=True), error
             )
