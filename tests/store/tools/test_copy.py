@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import Corrupt, InvalidOption, NotActive, StoreInUse, StoreMissing
+from holdfast.errors import Corrupt, InvalidOption, NotActive, StoreInUse, StoreMissing, Unavailable
 from holdfast.store import Append, Change, CommitId, Delete, Key, Put, Store, open_store
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.store.tools import activate, copy, differences
 from holdfast.store.tools.mark import MARK_KEY, check_active, mark_of
 from holdfast.store.wrappers.base import Wrapper
+from holdfast.system import SystemClock
 from tests.store.tools.filling import EVENTS, RECORDS, fill
 
 BINDING = Key("holdfast.desk", "binding")
@@ -313,3 +314,48 @@ class Keep(Wrapper):
 
     async def close(self) -> None:
         await asyncio.sleep(0)
+
+
+class Unsure(Wrapper):
+    """A store that makes every other commit and then does not say so."""
+
+    def __init__(self, inner: Store, *, retryable: bool = True) -> None:
+        super().__init__(inner)
+        self._retryable = retryable
+        self._turn = 0
+
+    async def commit(
+        self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
+    ) -> CommitId:
+        done = await super().commit(changes, commit_id=commit_id, vital=vital)
+        self._turn += 1
+        if self._turn % 2:
+            raise Unavailable("no answer", unknown=True, retryable=self._retryable)
+        return done
+
+
+class NoWaiting(SystemClock):
+    """A clock on which nobody waits."""
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(0)
+
+
+async def test_an_unknown_outcome_is_asked_for_under_the_same_id() -> None:
+    source, target = MemoryStore(), MemoryStore()
+    async with source:
+        await fill(source)
+    done = await copy(source, Unsure(target), clock=NoWaiting())
+    assert done.events == EVENTS
+    assert await equal(source, target)
+    with pytest.raises(Unavailable):
+        await copy(source, Unsure(MemoryStore(), retryable=False), clock=NoWaiting())
+
+
+async def test_a_copy_reads_past_a_cache() -> None:
+    source = MemoryStore()
+    async with source:
+        await fill(source)
+    cached = open_store("memory:?cache=1000")
+    await copy(source, cached)
+    assert await equal(source, cached)

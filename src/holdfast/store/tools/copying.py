@@ -112,13 +112,8 @@ class _Copy:
     async def run(self, *, move: bool) -> Copied:
         [theirs], [ours] = await self._source.get(MARK_KEY), await self._target.get(MARK_KEY)
         mark, begun = mark_of(theirs), mark_of(ours)
-        if (
-            mark is not None
-            and mark.state == "moved"
-            and begun is None
-            and mark.url == place_of(self._target)
-        ):
-            return await self._result(await fingerprint(self._target), "")  # it is all done
+        if begun is None and _is_done(mark, self._target):
+            return await self._result(await fingerprint(self._target), "")
         moved = refuse_source(self._source, mark, self._target, begun, move=move)
         await refuse_target(self._source, self._target, begun)
         await refuse_other_namespace(self._source, self._target)
@@ -205,3 +200,10 @@ class _Copy:
         return Copied(
             records=seen.records, events=seen.events, written=self._written, head=self._source.head, mark=mark
         )
+
+
+def _is_done(mark: Mark | None, target: Store) -> bool:
+    """Whether a source's mark says that it has moved to this target."""
+    if mark is None or mark.state != "moved":
+        return False
+    return (mark.url, mark.namespace) == (place_of(target), target.namespace)

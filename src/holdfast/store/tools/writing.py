@@ -112,8 +112,9 @@ class Writer:
 
     async def _check_streams(self, names: Sequence[str], there: Sequence[str]) -> None:
         """Raise Corrupt where a stream of the target is not a beginning of the source's: nothing is written then."""
+        known = set(names)
         for stream in there:
-            if stream not in names:
+            if stream not in known:
                 raise self._other_stream(stream, "which the source does not have")
             await self._check_newest(stream)
 
