@@ -79,6 +79,7 @@ def told(said: str) -> list[str]:
 
 @pytest.fixture
 def candles(here: Here, tmp_path: Path) -> Path:
+    """Candles in which a position is opened and closed; without the last 200, it stays open."""
     here("candles", tmp_path / "candles.csv", "--minutes", MINUTES)
     return tmp_path / "candles.csv"
 
@@ -88,7 +89,9 @@ def expected(candles: Path, tmp_path: Path) -> list[str]:
     tmp_path.mkdir()
     words = (EXAMPLES / "sma_cross.py", "--candles", f"BTCUSDT={candles}", "--json")
     done = process("live", *words, cwd=tmp_path)
-    return [one["type"] for one in done.objects if one["type"] in DECIDED]
+    found = [one["type"] for one in done.objects if one["type"] in DECIDED]
+    assert "Opened" in found
+    return found
 
 
 MINUTES = 1_000
@@ -233,6 +236,7 @@ def test_replicated_adapter(redis: str, tmp_path: Path) -> None:
 
 @pytest.mark.server("redis", "postgres")
 def test_hybrid_storage(redis: str, candles: Path, tmp_path: Path) -> None:
+    candles.write_text("".join(candles.read_text().splitlines(keepends=True)[:-200]))
     with PostgresServer() as postgres:
         said = script("hybrid_storage.py", candles, redis, postgres.url, cwd=tmp_path)
         assert [kind for kind in told(said) if kind in DECIDED] == expected(candles, tmp_path / "files")
