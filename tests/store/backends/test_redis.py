@@ -4,10 +4,8 @@ import pytest
 
 from holdfast.store import Durability, Store, open_store
 from holdfast.testing.servers.redis import RedisCluster, RedisServer
-from tests.store.backends.redis_world import fresh, redis, redis_cluster, redis_locked
+from tests.store.backends.redis_world import fresh
 from tests.store.contract import StoreContract
-
-__all__ = ("redis", "redis_cluster", "redis_locked")
 
 pytestmark = pytest.mark.server("redis")
 

@@ -11,10 +11,8 @@ import pytest
 from holdfast.errors import Unavailable, WentBack
 from holdfast.store import Append, Change, Durability, Key, Put, Store, open_store
 from holdfast.testing.servers.redis import RedisServer
-from tests.store.backends.redis_world import fresh, key_of, redis
+from tests.store.backends.redis_world import fresh, key_of
 from tests.store.contract import everything
-
-__all__ = ("redis",)
 
 pytestmark = pytest.mark.server("redis")
 

@@ -11,10 +11,8 @@ from holdfast.errors import Conflict, InvalidOption, Unavailable, WentBack
 from holdfast.store import Append, Change, Delete, Durability, Key, Put, Store, open_store
 from holdfast.testing.servers.proxy import Proxy
 from holdfast.testing.servers.redis import RedisCluster, RedisSentinels, RedisServer
-from tests.store.backends.redis_world import fresh, key_of, redis_cluster
+from tests.store.backends.redis_world import fresh, key_of
 from tests.store.contract import everything
-
-__all__ = ("redis_cluster",)
 
 pytestmark = pytest.mark.server("redis")
 

@@ -18,9 +18,7 @@ from holdfast.store import Append, Durability, Key, Put, Store, open_store
 from holdfast.store.backends.redis.findings import judge
 from holdfast.testing.servers.process import free_port
 from holdfast.testing.servers.redis import RedisCluster, RedisServer, Tls
-from tests.store.backends.redis_world import fresh, key_of, redis, redis_cluster, redis_locked
-
-__all__ = ("redis", "redis_cluster", "redis_locked")
+from tests.store.backends.redis_world import fresh, key_of
 
 pytestmark = pytest.mark.server("redis")
 

@@ -11,10 +11,8 @@ from holdfast.errors import Conflict, Corrupt, Unavailable, WentBack
 from holdfast.store import ABSENT, Append, Delete, Key, Put, Store, open_store
 from holdfast.testing.servers.proxy import Proxy
 from holdfast.testing.servers.redis import RedisServer
-from tests.store.backends.redis_world import fresh, key_of, redis
+from tests.store.backends.redis_world import fresh, key_of
 from tests.store.contract import everything, value
-
-__all__ = ("redis",)
 
 pytestmark = pytest.mark.server("redis")
 
