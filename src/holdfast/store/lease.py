@@ -249,8 +249,9 @@ class Lease(Hold):
 
     async def retake(self) -> None:
         """Take all seats anew, in a store that has lost what was held in it; raises LeaseHeld."""
-        seats, self._owned = list(self._owned), {}
-        self._id, self._version, self._unsettled, self._lost = self._ids(), None, None, None
+        async with self._renewing:  # a heartbeat under way would say afterwards what the store has lost
+            seats, self._owned = list(self._owned), {}
+            self._id, self._version, self._unsettled, self._lost = self._ids(), None, None, None
         await self.take(seats)
 
     async def __aenter__(self) -> Self:
