@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from holdfast import points
 from holdfast.errors import Conflict, NotOpen, Unsupported, WentBack
-from holdfast.store.base import Change, CommitId, Names, Store
+from holdfast.store.base import Append, Change, Check, CommitId, Names, Store
 from holdfast.store.changes import check_commit_id
 from holdfast.store.guard import GUARD
 from holdfast.store.wrappers.base import Wrapper
@@ -159,7 +159,7 @@ class Replicated(Wrapper):
         one was and may lack commits (until `accept_loss`).
         """
         outbox = self._opened()
-        self._tell_loss()
+        self._tell_loss(changes)
         commit_id = self._ids() if commit_id is None else commit_id
         check_commit_id(commit_id)
         try:
@@ -245,13 +245,21 @@ class Replicated(Wrapper):
             )
         return self._outbox
 
-    def _tell_loss(self) -> None:
-        """Raise once what a run is to halt for; the run that goes on after that has been told."""
-        if self._loss is not None and not self._told:
+    def _tell_loss(self, changes: Sequence[Change]) -> None:
+        """Raise once what a run is to halt for; the run that goes on after that has been told.
+
+        Who trades here (Holdfast's own records) may be settled before: only its holder can halt a symbol.
+        """
+        if self._loss is not None and not self._told and any(_is_portfolio(change) for change in changes):
             self._told = True
             raise WentBack(
                 lost(self._loss), known=self._loss.number + self._loss.at_least, found=self._loss.number
             )
+
+
+def _is_portfolio(change: Change) -> bool:
+    name = change.stream if isinstance(change, Append) else change.key.entity_name
+    return not isinstance(change, Check) and not name.startswith("holdfast.")
 
 
 def lost(loss: Loss) -> str:
