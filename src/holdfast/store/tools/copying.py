@@ -20,7 +20,13 @@ from holdfast.store.tools.contents import Fingerprint, Tell, fingerprint, untold
 from holdfast.store.tools.leaving import leave, refuse_living
 from holdfast.store.tools.mark import MARK, MARK_KEY, Mark, State, mark_of
 from holdfast.store.tools.places import place_of
-from holdfast.store.tools.refusing import refuse_itself, refuse_other_namespace, refuse_source, refuse_target
+from holdfast.store.tools.refusing import (
+    refuse_encrypted,
+    refuse_itself,
+    refuse_other_namespace,
+    refuse_source,
+    refuse_target,
+)
 from holdfast.store.tools.writing import Writer, settled
 from holdfast.system import Clock, Ids, Processes, SystemClock, SystemProcesses, system_ids
 
@@ -65,6 +71,7 @@ async def copy(
     # A heartbeat read from a cache stands still, and a mark read from one may be gone.
     source, target = source.uncached, target.uncached
     async with source:
+        await refuse_encrypted(source)
         try:
             await target.open()
         except StoreMissing:

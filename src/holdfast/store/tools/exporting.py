@@ -26,6 +26,7 @@ from holdfast.store.tools.portable import (
     StreamOf,
     encode_line,
 )
+from holdfast.store.tools.refusing import refuse_encrypted
 from holdfast.system import Clock, SystemClock
 
 __all__ = ("Exported", "export")
@@ -57,6 +58,7 @@ async def export(
     if disk.stamp(path) is not None:
         raise InvalidOption(f"there is a file {path} already: give another name", path=path)
     async with store:
+        await refuse_encrypted(store)
         mark = mark_of((await store.get(MARK_KEY))[0])
         if mark is not None and mark.state == "copying":
             raise InvalidOption(

@@ -5,8 +5,9 @@ from holdfast.store.base import Store
 from holdfast.store.tools.contents import names_of, records_of
 from holdfast.store.tools.mark import Mark
 from holdfast.store.tools.places import is_one, place_of
+from holdfast.store.wrappers.encrypted import MARK as ENCRYPTED
 
-__all__ = ("refuse_itself", "refuse_other_namespace", "refuse_source", "refuse_target")
+__all__ = ("refuse_encrypted", "refuse_itself", "refuse_other_namespace", "refuse_source", "refuse_target")
 
 OPEN = ("signal.", "schedule.")
 SHOWN = 5
@@ -37,6 +38,15 @@ def refuse_source(source: Store, mark: Mark | None, target: Store, begun: Mark |
             url=mark.url,
         )
     return False
+
+
+async def refuse_encrypted(source: Store) -> None:
+    """Return unless the store is encrypted and was opened without its key; raises InvalidOption."""
+    if ENCRYPTED.entity_name in (await source.names()).entities:
+        raise InvalidOption(
+            f"{source.url} is encrypted, and each value is bound to its place: open it with its key "
+            "(?encrypt_key_env=NAME), and the target with one where it is to be encrypted too"
+        )
 
 
 async def refuse_target(source: Store, target: Store, mark: Mark | None) -> None:
