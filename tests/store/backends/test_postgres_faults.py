@@ -25,7 +25,7 @@ from holdfast.errors import (
     WentBack,
 )
 from holdfast.store import ABSENT, Append, Change, Delete, Durability, Put, Store, open_store
-from holdfast.store.backends.postgres import reaching
+from holdfast.store.backends.postgres import reaching, session
 from holdfast.store.backends.postgres.lines import CommitLine
 from holdfast.testing.servers.postgres import PostgresServer
 from holdfast.testing.servers.proxy import Proxy
@@ -242,7 +242,7 @@ async def _late(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch | None
             async with open_store(postgres.url, namespace=store.namespace) as other:
                 await other.commit([Put(A, "other")])
                 if monkeypatch is not None:
-                    monkeypatch.setattr(CommitLine, "doubt", lambda self, session: session.drop())
+                    monkeypatch.setattr(CommitLine, "doubt", lambda self, lost: lost.drop())
                     store._parts.line._unsettled.clear()  # type: ignore[attr-defined]
                 await _patiently(store)
                 await other.commit([Delete(A)])
@@ -266,18 +266,18 @@ async def _patiently(store: Store) -> None:
 
 async def _arrived(postgres: PostgresServer) -> None:
     """Return when all that was sent has been carried out: no session is left that works, or has lost its client."""
-    session = await asyncpg.connect(postgres.url, ssl=False)
+    watcher = await asyncpg.connect(postgres.url, ssl=False)
     try:
         mine = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
-        await until(lambda: _none(session, f"SELECT count(*) {mine} AND state = 'active'"))
+        await until(lambda: _none(watcher, f"SELECT count(*) {mine} AND state = 'active'"))
         await asyncio.sleep(0.1)
-        await until(lambda: _none(session, f"SELECT count(*) {mine} AND state = 'active'"))
+        await until(lambda: _none(watcher, f"SELECT count(*) {mine} AND state = 'active'"))
     finally:
-        await session.close()
+        await watcher.close()
 
 
-async def _none(session: "asyncpg.Connection[asyncpg.Record]", count: str) -> bool:
-    return not await session.fetchval(count)
+async def _none(watcher: "asyncpg.Connection[asyncpg.Record]", count: str) -> bool:
+    return not await watcher.fetchval(count)
 
 
 async def _is(condition: bool) -> bool:
@@ -345,7 +345,12 @@ async def test_a_cancelled_read_leaves_no_answer_behind(postgres: PostgresServer
             await asyncio.wait({reading})
 
 
-async def test_a_dead_idle_connection_is_noticed(postgres: PostgresServer) -> None:
+@pytest.mark.parametrize("idle", [0.0, 15.0])
+async def test_a_dead_idle_connection_is_noticed(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, idle: float
+) -> None:
+    """Asked first where it has been idle for long, met and made again where it has not."""
+    monkeypatch.setattr(session, "IDLE", idle)
     async with fresh(postgres.url) as store:
         await store.commit([Put(A, 1)])
         assert await value(store, A) == 1

@@ -39,18 +39,24 @@ class Plan:
         events = decided.events
         kept = [commit_id for commit_id, _ in decided.commits]
         others = [] if len(kept) == len(self.batch) else self._others(kept)
-        return (
-            namespace, token,
+        columns = (
             kept, others,
             [key.entity_name for key in self.assumed], [key.entity_id for key in self.assumed],
             list(self.assumed.values()),
             [key.entity_name for key, _ in put], [key.entity_id for key, _ in put],
             [version for _, (_, version) in put], [body.decode() for _, (body, _) in put],
-            bool(gone or events or forget), [key.entity_name for key in gone], [key.entity_id for key in gone],
+            [key.entity_name for key in gone], [key.entity_id for key in gone],
             [event.stream for event in events], [event.number for event in events],
             [event.version for event in events], [event.value.decode() for event in events],
-            forget,
         )  # fmt: skip
+        more = bool(gone or events or forget)
+        return (
+            namespace,
+            token,
+            more,
+            forget,
+            *(column or None for column in columns),
+        )  # NULL is cheaper than {}
 
     def _others(self, kept: Sequence[CommitId]) -> list[CommitId]:
         """Return the ids that do not count, as things are assumed: one that is remembered must be told so."""

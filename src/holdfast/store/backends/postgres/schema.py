@@ -58,11 +58,11 @@ CREATE VIEW {s}.events AS
     SELECT namespace, stream, number, {s}.document(body) AS value, version FROM {s}.event;
 
 CREATE FUNCTION {s}.commit(
-    p_namespace text, p_session text, p_kept text[], p_asked text[],
+    p_namespace text, p_session text, p_more boolean, p_forget boolean, p_kept text[], p_asked text[],
     p_names text[], p_ids text[], p_expected text[],
     p_put_names text[], p_put_ids text[], p_put_versions text[], p_put_bodies text[],
-    p_more boolean, p_gone_names text[], p_gone_ids text[],
-    p_streams text[], p_numbers bigint[], p_event_versions text[], p_event_bodies text[], p_forget boolean,
+    p_gone_names text[], p_gone_ids text[],
+    p_streams text[], p_numbers bigint[], p_event_versions text[], p_event_bodies text[],
     OUT o_applied boolean, OUT o_head bigint, OUT o_remembered text[], OUT o_found text[], OUT o_settings text
 ) LANGUAGE plpgsql VOLATILE AS $holdfast$
 DECLARE

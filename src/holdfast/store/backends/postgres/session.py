@@ -59,8 +59,10 @@ class Session:
             return self.usable
         try:
             await self.fetch("SELECT 1", within=within)
-        except NotNow:
-            return False
+        except Exception as error:
+            if not foreign(error):
+                raise
+            self.drop()
         return self.usable
 
     def drop(self) -> None:
