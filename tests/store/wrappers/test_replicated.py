@@ -26,10 +26,11 @@ from holdfast.store import (
 )
 from holdfast.store.guard import GUARD
 from holdfast.store.state import Recent
+from holdfast.store.workers import worker_key
 from holdfast.store.wrappers.keyring import new_key
-from holdfast.store.wrappers.replicated import Replicated, promote, replicated, unreplicate
+from holdfast.store.wrappers.replicated import Replicated, promote, replicated, status, unreplicate
 from holdfast.store.wrappers.replicated.outbox import Outbox
-from holdfast.store.wrappers.replicated.records import OWED, Owed
+from holdfast.store.wrappers.replicated.records import OWED, Owed, Primary, Replica
 from holdfast.testing.servers.postgres import PostgresServer
 from holdfast.testing.servers.redis import RedisServer
 from tests.store.contract import StoreContract, everything
@@ -386,3 +387,36 @@ async def test_past_the_wrapper_on_a_server(kind: str) -> None:
             )
             assert all(isinstance(error, Unsupported) for error in results), results
             await store.commit([Put(A, 3)])
+
+
+async def test_heartbeats_are_not_owed() -> None:
+    one, two = open_store("memory:"), open_store("memory:")
+    async with replicated(one, [two]) as store:
+        first = await store.commit([Put(worker_key("w"), 0), Put(A, 1)])
+        for beat in range(1, 50):
+            await store.commit([Put(worker_key("w"), beat)])
+        assert await store.caught_up()
+        assert (await status(one)).commits == 1
+        assert (await two.get(worker_key("w")))[0] == Record(worker_key("w"), 0, first), (
+            "it stands still there"
+        )
+        assert (await store.verify())[0].equal
+        await store.commit([Delete(worker_key("w"))])
+        assert await store.caught_up()
+        assert await two.get(worker_key("w")) == [None]
+
+
+async def test_status_of_what_is_not_followed(tmp_path: Path) -> None:
+    urls = pair(tmp_path, "file")
+    async with replicated(open_store(urls[0]), [open_store(urls[1])]) as store:
+        await write(store, 20)
+    async with open_store(f"{urls[0]}?mode=ro") as one, open_store(f"{urls[1]}?mode=ro") as two:
+        primary, replica = await status(one), await status(two)
+    assert isinstance(primary.role, Primary)
+    assert (primary.commits, primary.owed) == (20, 0)
+    [member] = primary.members.values()
+    assert (member.url, member.acknowledged) == (urls[1], 20)
+    assert isinstance(replica.role, Replica)
+    assert replica.role.is_whole
+    async with open_store("memory:") as plain:
+        assert (await status(plain)).role is None

@@ -25,8 +25,9 @@ from holdfast.store.base import (
     Store,
     Version,
 )
-from holdfast.store.changes import effects
+from holdfast.store.changes import Effect, Wrote, effects
 from holdfast.store.guard import GUARD
+from holdfast.store.workers import worker_key
 from holdfast.store.wrappers.replicated.records import (
     LOSS,
     MEMBERS,
@@ -50,13 +51,22 @@ from holdfast.store.wrappers.replicated.records import (
 )
 from holdfast.system import Clock, Ids
 
-__all__ = ("Outbox", "Trimmed")
+__all__ = ("WORKERS", "Outbox", "Trimmed")
 
 TRIM: Final = 256
+WORKERS: Final = worker_key("").entity_name
 
 
 class Trimmed(Exception):  # no failure: the reader looks again, for another one may have applied it
     """What was asked for is no longer owed to anybody."""
+
+
+def _is_heartbeat(effect: Effect) -> bool:
+    """Whether this only says that a process is alive: a replica has what it said first, which stands still there.
+
+    There are tens of thousands a day, and whoever takes over from a replica waits out the lease in any case.
+    """
+    return isinstance(effect, Wrote) and effect.entity_name == WORKERS
 
 
 class Outbox:
@@ -110,7 +120,7 @@ class Outbox:
             name = change.stream if isinstance(change, Append) else change.key.entity_name
             if is_ours(name):
                 raise InvalidKey(f"{name!r} is replication's own", name=name, reason="reserved")
-        if not found:
+        if all(_is_heartbeat(effect) for effect in found):
             return [*changes, self.check]
         owed = owed_document(found, self._clock.now())
         return [*changes, self.check, Put(Key(OWED, commit_id), owed, ABSENT), Append(ORDER, None)]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from holdfast.errors import Diverged, StoreError
 from holdfast.store.base import Key, Record, Store
 from holdfast.store.wrappers.replicated.follower import Follower
-from holdfast.store.wrappers.replicated.outbox import Outbox
+from holdfast.store.wrappers.replicated.outbox import WORKERS, Outbox
 from holdfast.store.wrappers.replicated.records import is_ours
 from holdfast.store.wrappers.replicated.seeding import COPIED
 from holdfast.system import Clock
@@ -72,7 +72,7 @@ class Comparing:
         self.number = await self._level()
         ours, theirs = await self._primary.names(), await self._replica.names()
         for name in sorted({*ours.entities, *theirs.entities}):
-            if not is_ours(name) and not self._enough:
+            if not is_ours(name) and name != WORKERS and not self._enough:  # heartbeats are not repeated
                 await self._records(name)
         for stream in sorted({*ours.streams, *theirs.streams}):
             if not is_ours(stream) and not self._enough:
