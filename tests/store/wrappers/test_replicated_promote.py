@@ -11,6 +11,7 @@ from holdfast.errors import Diverged, StoreInUse, Unavailable, Unsupported, Went
 from holdfast.store import Append, Key, Put, Store, open_store
 from holdfast.store.guard import GUARD
 from holdfast.store.wrappers.replicated import Replicated, promote, replicated, unreplicate
+from holdfast.store.wrappers.replicated.follower import Follower
 from holdfast.store.wrappers.replicated.records import LOSS, Aside, role_of
 from tests.store.contract import everything
 from tests.store.wrappers.replicas import A, Down, equal, held, pair, write
@@ -368,3 +369,32 @@ class Counting(Down):
     async def close(self) -> None:
         await super().close()
         self.closed += 1
+
+
+async def test_a_replica_that_fails_while_it_is_promoted_gives_up_nothing(tmp_path: Path) -> None:
+    urls = await filled(tmp_path)
+    async with replicated(open_store(urls[0]), []) as store:
+        await write(store, 40, first=30)
+    failing = Limited(open_store(urls[1]))
+    with pytest.raises(Unavailable):
+        await promote(failing, old=open_store(urls[0]))
+    done = await promote(open_store(urls[1]), old=open_store(urls[0]))
+    assert done.loss is None
+    assert done.number == 70
+
+
+async def test_what_should_not_happen_to_a_follower_is_seen_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, two = open_store("memory:"), open_store("memory:")
+    async with replicated(one, [two], poll=0.01) as store:
+        await store.caught_up()
+
+        async def broken(self: Follower, page: object) -> bool:
+            raise KeyError("a bug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Follower, "_applied", broken)
+            await write(store, 5)
+            assert isinstance(await erring(store), KeyError)
+        await equal(store, two)

@@ -15,7 +15,6 @@ from holdfast import points
 from holdfast.errors import (
     Conflict,
     Diverged,
-    HoldfastError,
     StoreError,
     StoreFull,
     Unavailable,
@@ -76,7 +75,7 @@ class Follower:
                 await self._follow_or_fence()
             except (Moved, Trimmed):  # also where another process follows for us: look again
                 await self._clock.sleep(FIRST_PAUSE)
-            except HoldfastError as error:
+            except Exception as error:  # also what should not happen: seen in `lag`, and tried again
                 self._tell(error)
                 await self._rest(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)

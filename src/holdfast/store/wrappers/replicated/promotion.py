@@ -87,6 +87,8 @@ async def _drained(replica: Store, role: Replica, old: Store | None, *, clock: C
         points.reached("replicated.drained")
         inherited = await outbox.loss()
     except Unavailable as error:
+        if await _answers(old):
+            raise  # it is the replica that does not: nothing is given up for that
         return f"{GONE}: {error}"
     except (Diverged, Trimmed) as error:
         return str(error) or "the replica had gone back behind what its primary still kept"
@@ -97,6 +99,14 @@ async def _drained(replica: Store, role: Replica, old: Store | None, *, clock: C
     return (
         None if inherited is None else f"and the promotion before that lost commits, too: {inherited.reason}"
     )
+
+
+async def _answers(store: Store) -> bool:
+    try:
+        await store.get(GUARD)
+    except Unavailable:
+        return False
+    return True
 
 
 async def _fenced(replica: Store, role: Replica, old: Store, *, clock: Clock, ids: Ids) -> Outbox:
