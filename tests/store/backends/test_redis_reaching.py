@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from holdfast.errors import FromTheFuture, InvalidOption, StoreFull, Unavailable, Unsupported
 from holdfast.store import Append, Durability, Key, Put, Store, open_store
+from holdfast.store.backends.redis.committing import Waits
 from holdfast.store.backends.redis.findings import judge
 from holdfast.testing.servers.process import free_port
 from holdfast.testing.servers.redis import RedisCluster, RedisServer, Tls
@@ -347,3 +348,21 @@ async def test_tls_refused(tls: RedisServer, change: Callable[[str], str], sente
 async def test_tls_to_a_server_without(redis: RedisServer) -> None:
     told = await refused(f"rediss://127.0.0.1:{redis.port}?{QUICK}")
     assert "does not speak TLS" in str(told)
+
+
+@pytest.mark.parametrize(
+    ("waits", "answers", "reached"),
+    [
+        (Waits(), [], True),
+        (Waits(replicas=2), [2], True),
+        (Waits(replicas=2), [1], False),
+        (Waits(disks=1), [[1, 1]], True),
+        (Waits(disks=1), [[0, 1]], False),  # not on the server's own disk
+        (Waits(disks=1), [[1, 0]], False),
+        (Waits(replicas=1, disks=1), [1, [1, 1]], True),
+        (Waits(replicas=1, disks=1), [1, [1, 0]], False),
+    ],
+)
+def test_a_short_count_is_seen(waits: Waits, answers: list[object], reached: bool) -> None:
+    assert len(waits.commands(100)) == len(answers)
+    assert (waits.short(answers) is None) is reached
