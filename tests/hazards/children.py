@@ -1,17 +1,23 @@
 """What processes of the hazard tests run besides the bank itself."""
 
+import os
 import signal
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from holdfast import points
-from holdfast.store import Change, CommitId, Store
+from holdfast.errors import HoldfastError
+from holdfast.store import Change, CommitId, Store, lease
 from holdfast.store.wrappers.base import Wrapper
 from holdfast.testing import workloads
+from holdfast.testing.bots import trade_scenario, traded
 from holdfast.testing.own_adapter import store_of
+from holdfast.testing.scenarios import Plan, Scenario
+from holdfast.trading.signal import Signal
 
-__all__ = ("stopping_at", "stopping_bank", "stopping_before_commit")
+__all__ = ("stopping_at", "stopping_bank", "stopping_before_commit", "trade_shared", "try_trading")
 
 
 async def stopping_bank(*, stop_at: str, nth: int = 1, **arguments: Any) -> Any:
@@ -21,6 +27,53 @@ async def stopping_bank(*, stop_at: str, nth: int = 1, **arguments: Any) -> Any:
     else:
         stopping_before_commit(nth)
     return await workloads.bank(**arguments)
+
+
+async def try_trading(
+    *, pid_file: str = os.devnull, stop_at: str = "", nth: int = 1, **arguments: Any
+) -> dict[str, Any]:
+    """Trade a scenario, stopping once at a crash point if told to; say why where it does not come to its end."""
+    Path(pid_file).write_text(str(os.getpid()))  # noqa: ASYNC240  # before anything else runs
+    if stop_at:
+        stopping_at(stop_at, nth)
+    try:
+        return {"done": await trade_scenario(**arguments)}
+    except HoldfastError as error:
+        return {
+            "error": type(error).__name__,
+            "message": str(error),
+            "pid": error.facts.get("pid"),
+            "host": error.facts.get("host"),
+        }
+
+
+async def trade_shared(*, url: str, store: str, symbols: Sequence[str]) -> dict[str, Any]:
+    """Trade some symbols of the scenario below."""
+    return await traded(CONTESTED, url, store, symbols=symbols)
+
+
+def contested() -> Scenario:
+    """Return two symbols that may never both be held: both want to for some minutes, then one, then the other."""
+    brief = Signal(side="long", take_profit=110.0, stop_loss=90.0, time_limit=1)
+    plans = {
+        symbol: Plan(closes=(100.0,) * 4, signals=dict.fromkeys((*range(2, 11), own, own + 1), brief))
+        for symbol, own in (("CONTESTED-A", 13), ("CONTESTED-B", 16))
+    }
+    return Scenario(name="contested", plans=plans, positions=1)
+
+
+CONTESTED = contested()
+
+
+def unfenced() -> None:
+    """Let a lease be taken, and never be checked again: in no commit, and before no request."""
+
+    async def fine(*_: Any) -> None:
+        return None
+
+    vars(lease)["Lease"].checks = lambda self, seats: []
+    vars(lease)["Lease"].check = lambda self: None
+    vars(lease)["Lease"].ensure = fine
 
 
 def stop_here() -> None:

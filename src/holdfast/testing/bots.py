@@ -1,5 +1,6 @@
 """Bots for the crash harness: what a child process runs, named so that it can be imported there."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from holdfast.broker.simulated import SimulatedBroker
@@ -8,12 +9,13 @@ from holdfast.runtime.desk import Desk
 from holdfast.runtime.live.feed import BATCH
 from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.run import LiveRun
+from holdfast.store.lease import LEASE_SECONDS
 from holdfast.testing.own_adapter import adapters_at
 from holdfast.testing.scenarios import SCENARIOS, Scenario, Wish, desk_of, minute_of
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import Stopped
 
-__all__ = ("PATIENCE", "WishingExchange", "ended", "trade_scenario")
+__all__ = ("PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded")
 
 PATIENCE: Final = Patience(attempts=7, first=0.01, longest=0.2)
 MARKET_ENDED: Final = "the market ended"
@@ -46,12 +48,27 @@ class WishingExchange(SimulatedExchange):
             await run.cancel(wish.symbol)
 
 
-async def trade_scenario(*, scenario: str, url: str, store: str) -> dict[str, Any]:
-    """Trade a scenario to its market's end, through a stop and its resume, or until every symbol is halted."""
-    return await _traded(SCENARIOS[scenario], url, store)
+async def trade_scenario(
+    *,
+    scenario: str,
+    url: str,
+    store: str,
+    symbols: Sequence[str] = (),
+    wait: bool = False,
+    lease: float = LEASE_SECONDS,
+) -> dict[str, Any]:
+    """Trade a scenario to its market's end, through a stop and its resume, or until every symbol is halted.
+
+    `symbols` are those of the scenario that this bot takes (none: all), `wait` and `lease` as for a live run.
+    """
+    options = {"wait": wait, "lease": lease}
+    return await traded(SCENARIOS[scenario], url, store, symbols=symbols, **options)
 
 
-async def _traded(scenario: Scenario, url: str, store: str) -> dict[str, Any]:
+async def traded(
+    scenario: Scenario, url: str, store: str, *, symbols: Sequence[str] = (), **options: Any
+) -> dict[str, Any]:
+    """Trade a scenario that need not be among the known ones; see `trade_scenario`."""
     desk = desk_of(scenario, adapters=adapters_at(store))
     made: list[WishingExchange] = []
 
@@ -63,7 +80,9 @@ async def _traded(scenario: Scenario, url: str, store: str) -> dict[str, Any]:
     desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url))
     resume, told = False, 0
     while True:
-        run = desk.live.run(scenario.symbols, poll=0.01, patience=PATIENCE, resume=resume)
+        run = desk.live.run(
+            list(symbols) or scenario.symbols, poll=0.01, patience=PATIENCE, resume=resume, **options
+        )
         over, events, halted = await ended(desk, run, made)
         told += events
         if over or halted:

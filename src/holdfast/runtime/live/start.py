@@ -91,7 +91,10 @@ class Start:
         record, mark = await parts.store.get(BINDING, MARK_KEY)
         check_active(parts.store, mark)
         if record is None:
-            await parts.store.commit([Put(BINDING, wanted, ABSENT)])
+            try:
+                await parts.store.commit([Put(BINDING, wanted, ABSENT)])
+            except Conflict:
+                return await self.bind()  # another run of the namespace was first, at the same moment
             points.reached("start.bound")
         elif record.value != wanted:
             raise WrongNamespace(

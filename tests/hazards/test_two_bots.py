@@ -1,0 +1,171 @@
+"""Two bots on one store: one trades, the other is told who does, or waits and takes over when the first is gone."""
+
+import signal
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from holdfast.testing.compare import Picture, doubled, lost, picture
+from holdfast.testing.crash import Kill, Life, Story
+from holdfast.testing.exchange.faults import Fault
+from holdfast.testing.exchange.options import Options
+from holdfast.testing.exchange.process import SimulatedExchangeProcess
+from holdfast.testing.scenarios import market_of
+from holdfast.testing.servers.park import Park
+from holdfast.testing.trial import EXPIRY, Ground, Place, Trial, verdict
+from tests.crash.conftest import Grounds
+from tests.hazards.children import CONTESTED, trade_shared, try_trading
+from tests.hazards.conftest import SHARED, backends, trials_of
+from tests.hazards.crowd import Crowd, is_stopped, send, until
+
+SCENARIO = "take-profit"
+SLOW = Fault(on="candles", do="delay", ms=50, times=0)
+LEASE = 1.0
+
+
+def a_place(ground: Ground, park: Park, backend: str) -> Place:
+    return ground.place(SCENARIO, store=trials_of(park, backend), faults=[SLOW])
+
+
+def bot(
+    crowd: Crowd, place: Place, *kills: Kill, patches: Sequence[str] = (), **options: Any
+) -> "Future[Life]":
+    return crowd.start(try_trading, {**place.arguments(SCENARIO), **options}, kills=kills, patches=patches)
+
+
+def sent(ground: Ground, place: Place) -> int:
+    return len(ground.exchange.requests(place.session, kind="submit"))
+
+
+def trial(ground: Ground, place: Place, *lives: Life) -> Trial:
+    return verdict(Story(lives=lives), ground.twin(SCENARIO), place.picture())
+
+
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_the_second_is_told_who_trades(grounds: Grounds, park: Park, crowd: Crowd, backend: str) -> None:
+    ground = grounds.one
+    slow = Fault(on="candles", do="delay", ms=150, times=0)  # longer than it takes to see a heart beat
+    place = ground.place(SCENARIO, store=trials_of(park, backend), faults=[slow])
+    first = bot(crowd, place, lease=LEASE)
+    until(lambda: first.done() or sent(ground, place), "the first trades")
+    second = bot(crowd, place, lease=LEASE).result()
+    assert not first.done()
+    assert first.result().answer["done"]["halted"] == []
+    assert second.answer["error"] == "LeaseHeld"
+    assert second.answer["pid"] > 0
+    assert f"process {second.answer['pid']} on {second.answer['host']}" in second.answer["message"]
+    outcome = trial(ground, place, first.result())
+    assert outcome.kept, outcome.broken
+
+
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_killed_one_is_replaced_at_once(grounds: Grounds, park: Park, crowd: Crowd, backend: str) -> None:
+    ground = grounds.one
+    place = a_place(ground, park, backend)
+    first = bot(crowd, place, Kill(point="orders.sent", nth=2))
+    until(lambda: first.done() or sent(ground, place), "the first trades")
+    second = bot(crowd, place, wait=True)
+    assert first.result().ended == "killed"
+    gone = time.monotonic()
+    assert second.result().answer["done"]["halted"] == []
+    print(f"taken over and traded to the end within {time.monotonic() - gone:.1f} s")
+    outcome = trial(ground, place, first.result(), second.result())
+    assert outcome.kept, outcome.broken
+
+
+STOPS = ("live.decided", "live.committed", "orders.sending", "orders.sent", "orders.outcome-committed")
+
+
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_stopped_one_is_replaced_and_sends_nothing_when_it_wakes(
+    grounds: Grounds, park: Park, crowd: Crowd, backend: str, tmp_path: Path
+) -> None:
+    def judgement(ground: Ground, stop_at: str) -> str:
+        place = a_place(ground, park, backend)
+        pid_file, nth = tmp_path / stop_at, 5 if stop_at.startswith("live") else 1
+        first = bot(crowd, place, stop_at=stop_at, nth=nth, lease=LEASE, pid_file=str(pid_file))
+        pid = stopped(pid_file, first)
+        second = bot(crowd, place, wait=True, lease=LEASE)
+        before = sent(ground, place)
+        taken = second.result()
+        after = sent(ground, place)
+        send(pid, signal.SIGCONT)
+        woken = first.result()
+        outcome = trial(ground, place, woken, taken)
+        executed = [one for one in ground.exchange.requests(place.session, kind="submit") if one.executed]
+        if len(executed) > len(ground.twin(SCENARIO).orders):
+            return f"{len(executed)} orders were executed"
+        if taken.answer.get("done") is None:
+            return f"the second: {taken.answer}"
+        if woken.answer.get("error") != "LeaseLost":
+            return f"the first went on: {woken.answer}"
+        print(f"{stop_at}: {before} requests, {after} by the second, {sent(ground, place)} at the end")
+        return "" if outcome.kept else outcome.broken
+
+    grounds.judge(STOPS, judgement)
+
+
+def stopped(pid_file: Path, life: "Future[Life]") -> int:
+    """Return the id of a bot's process once it has stopped."""
+
+    def pid() -> int:
+        return int(pid_file.read_text() or 0) if pid_file.exists() else 0
+
+    until(lambda: life.done() or is_stopped(pid()), "the first stops")
+    assert not life.done(), life.result()
+    return pid()
+
+
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_a_run_without_its_fence_is_noticed(
+    grounds: Grounds, park: Park, crowd: Crowd, backend: str, tmp_path: Path
+) -> None:
+    """The control: one that never looks at its lease again does not know that it has lost it."""
+    ground = grounds.one
+    place = a_place(ground, park, backend)
+    pid_file, patches = tmp_path / "pid", ("tests.hazards.children:unfenced",)
+    first = bot(
+        crowd, place, patches=patches, stop_at="live.decided", nth=5, lease=LEASE, pid_file=str(pid_file)
+    )
+    pid = stopped(pid_file, first)
+    second = bot(crowd, place, wait=True, lease=LEASE)
+    until(lambda: second.done() or sent(ground, place), "the second trades")
+    send(pid, signal.SIGCONT)
+    second.result()
+    assert first.result().answer.get("error") != "LeaseLost"
+
+
+@pytest.mark.parametrize("backend", backends(*SHARED))
+def test_two_bots_share_what_a_risk_profile_allows(
+    crowd: Crowd, park: Park, backend: str, grounds: Grounds, trials_folder: str
+) -> None:
+    options = Options(request_expiry=EXPIRY, pace="running", speed=240.0)
+    place = grounds.one.place(SCENARIO, store=trials_of(park, backend))
+    with SimulatedExchangeProcess(market_of({"contested": CONTESTED}), options) as exchange:
+        arguments = {"url": exchange.url, "store": place.store}
+        lives = [
+            crowd.start(trade_shared, {**arguments, "symbols": [symbol]}) for symbol in CONTESTED.symbols
+        ]
+        for life in lives:
+            assert life.result().ended == "returned", life.result()
+        seen = picture(exchange.url, place.store)
+    entries = {symbol: most_held(seen, [symbol]) for symbol in CONTESTED.symbols}
+    assert entries == dict.fromkeys(CONTESTED.symbols, 1), "both have traded"
+    assert most_held(seen, CONTESTED.symbols) == 1
+    assert (doubled(seen), lost(seen)) == ([], [])
+    said = [event["reason"] for stream in seen.history.values() for event in stream if "reason" in event]
+    assert any("max_positions is 1" in reason for reason in said), "nobody was in the other's way"
+
+
+def most_held(seen: Picture, symbols: Sequence[str]) -> int:
+    """Return how many positions of these symbols were held at once, at most."""
+    held, most = dict.fromkeys(symbols, 0.0), 0
+    for entry in seen.orders:
+        if entry.order.symbol in held:
+            held[entry.order.symbol] += entry.state.filled * (1 if entry.order.side == "buy" else -1)
+            most = max(most, sum(abs(quantity) > 1e-9 for quantity in held.values()))
+    return most
