@@ -166,6 +166,18 @@ async def _waits(lock: Locked) -> bool:
     return await lock.waiters() > 0
 
 
+async def test_a_trigger_that_swallows_commits_is_named(postgres: PostgresServer) -> None:
+    async with fresh(postgres.url, schema="meddled") as store:
+        postgres.sql(
+            "CREATE FUNCTION meddled.swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
+            "CREATE TRIGGER swallow BEFORE INSERT ON meddled.commit_id FOR EACH ROW EXECUTE FUNCTION meddled.swallow()"
+        )
+        with pytest.raises(Unavailable, match="is there a trigger") as refused:
+            await store.commit([Put(A, 1)])
+        assert not refused.value.unknown
+        assert await store.get(A) == [None]
+
+
 # --- what users see ---------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,8 @@ FORGET_EVERY: Final = 5.0
 MOST_BYTES: Final = 8_000_000
 """What one call carries at most, unless a single commit is larger: the namespace is locked as long as it takes."""
 
+MEDDLED: Final = "the tables take no commit and give no reason: is there a trigger or a rule on them?"
+
 TRIES: Final = 3
 PASSING: Final = frozenset({"40001", "40P01"})
 """SQLSTATEs after which the same call may go well: the server has undone it."""
@@ -83,7 +85,10 @@ class Writer:
                 self._acknowledge(plan, answer.head)
                 work.settle(dict(enumerate(plan.conflicts)))
             else:
-                work.settle(mistaken(plan, answer.remembered, answer.found))
+                settled = mistaken(plan, answer.remembered, answer.found)
+                if not settled:  # it would be asked for ever
+                    raise unavailable(f"{self._reach.place}: {MEDDLED}", retryable=False)
+                work.settle(settled)
 
     async def _call(self, session: Session, plan: Plan, deadline: float) -> "_Answer":
         left = max(deadline - self._clock.monotonic(), 0.001)
