@@ -157,18 +157,20 @@ def test_redis_replica_killed_for_a_thousand_commits(
 def test_redis_replica_of_postgres(
     nursery: Nursery, tmp_path: Path, redis: RedisServer, postgres: PostgresServer
 ) -> None:
-    outage(nursery, tmp_path, f"{postgres.url}?namespace=primary", redis)
+    outage(nursery, tmp_path, f"{postgres.url}?namespace=primary", redis, postgres)
 
 
 @pytest.mark.server("redis", "postgres")
 def test_postgres_replica_of_redis(
     nursery: Nursery, tmp_path: Path, redis: RedisServer, postgres: PostgresServer
 ) -> None:
-    outage(nursery, tmp_path, f"{redis.url}?namespace=primary", postgres)
+    outage(nursery, tmp_path, f"{redis.url}?namespace=primary", postgres, redis)
 
 
-def outage(nursery: Nursery, tmp_path: Path, primary: str, server: ServerProcess) -> None:
-    """Kill the replica's server for a thousand commits, and the process that makes them, too; then compare."""
+def outage(
+    nursery: Nursery, tmp_path: Path, primary: str, server: ServerProcess, other: ServerProcess | None = None
+) -> None:
+    """Kill the replica's server for a thousand commits, who makes them, and the primary's server; then compare."""
     replica = f"{server.url}?namespace={tmp_path.name}&connect_timeout=1"
     arguments = {"primary": primary, "replica": replica, "folder": str(tmp_path), "count": 100}
     assert nursery.live(bot.trade, arguments).answer["equal"]
@@ -177,6 +179,9 @@ def outage(nursery: Nursery, tmp_path: Path, primary: str, server: ServerProcess
     life = nursery.live(bot.trade, arguments, kills=[Kill(point="replicated.committed", nth=500)])
     assert life.died_at == "replicated.committed"
     assert nursery.live(bot.trade, arguments).answer == {"equal": None}
+    if other is not None:
+        other.kill()
+        other.start()
     server.start()
     arguments = {**arguments, "follow": True}
     life = nursery.live(bot.trade, arguments, kills=[Kill(point="replicated.applied", nth=4)])
