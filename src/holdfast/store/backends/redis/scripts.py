@@ -58,6 +58,17 @@ if meta[1] ~= ARGV[2] or head < tonumber(ARGV[1]) then
 end
 """
 
+_JOINED = r"""
+-- Values joined by NUL, sixteen at a time: one string of them all takes Lua three times as long.
+local function joined(values)
+  local pieces = {}
+  for i = 1, #values, 16 do
+    pieces[#pieces + 1] = table.concat(values, '\0', i, math.min(i + 15, #values))
+  end
+  return pieces
+end
+"""
+
 BIND: Final = _script("""
 -- What a new connection asks first: KEYS meta, recent; ARGV format, a fresh incarnation or '' (then nothing is
 -- made), the namespace, the newest commit that the caller was told of or ''.
@@ -205,6 +216,7 @@ return {head, table.concat(outcomes, '\0')}
 
 GET: Final = _script(
     _KNOWN
+    + _JOINED
     + r"""
 -- KEYS 1 meta, then versions and values of each entity name; ARGV[3] pairs of entity name's number and id.
 local versions, values = {}, {}
@@ -212,19 +224,20 @@ for i, key in ipairs(cmsgpack.unpack(ARGV[3])) do
   versions[i] = redis.call('HGET', KEYS[2 * key[1]], key[2]) or ''
   values[i] = redis.call('HGET', KEYS[2 * key[1] + 1], key[2]) or ''
 end
-return {head, #versions, table.concat(versions, '\0'), table.concat(values, '\0')}
+return {head, #versions, table.concat(versions, '\0'), joined(values)}
 """
 )
 
 SCAN: Final = _script(
     _KNOWN
+    + _JOINED
     + r"""
 -- KEYS 1 meta, 2 versions, 3 values, 4 ids; ARGV[3] where to begin, ARGV[4] how many.
 local ids = redis.call('ZRANGEBYLEX', KEYS[4], ARGV[3], '+', 'LIMIT', 0, ARGV[4])
-if #ids == 0 then return {head, 0, '', '', ''} end
+if #ids == 0 then return {head, 0, '', '', {}} end
 local versions, values = redis.call('HMGET', KEYS[2], unpack(ids)), redis.call('HMGET', KEYS[3], unpack(ids))
 for i = 1, #ids do versions[i], values[i] = versions[i] or '', values[i] or '' end
-return {head, #ids, table.concat(ids, '\0'), table.concat(versions, '\0'), table.concat(values, '\0')}
+return {head, #ids, table.concat(ids, '\0'), table.concat(versions, '\0'), joined(values)}
 """
 )
 
@@ -239,13 +252,14 @@ return {head, #names, table.concat(names, '\0')}
 
 EVENTS: Final = _script(
     _KNOWN
+    + _JOINED
     + r"""
 -- KEYS 1 meta, 2 the stream; ARGV[3] the first number, ARGV[4] how many.
 local numbers, versions, values = {}, {}, {}
 for i, entry in ipairs(redis.call('XRANGE', KEYS[2], ARGV[3] .. '-0', '+', 'COUNT', ARGV[4])) do
   numbers[i], versions[i], values[i] = entry[1], entry[2][2] or '', entry[2][4] or ''
 end
-return {head, #numbers, table.concat(numbers, '\0'), table.concat(versions, '\0'), table.concat(values, '\0')}
+return {head, #numbers, table.concat(numbers, '\0'), table.concat(versions, '\0'), joined(values)}
 """
 )
 

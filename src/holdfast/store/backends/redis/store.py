@@ -173,7 +173,8 @@ class RedisStore(Store):
         self._opened()
         answer = await self._session.read(scripts.Call(script, keys, (*self._session.known, *arguments)))
         self._found()
-        _, count, *joined = answer
+        _, count, *parts = answer
+        joined = [b"\0".join(part) if isinstance(part, list) else part for part in parts]
         columns = [column.split(b"\0") if count else [] for column in joined]
         if any(len(column) != count for column in columns):
             reason = "a stored value or name holds NUL, which JSON and names never do"
