@@ -12,7 +12,7 @@ from holdfast.store import ABSENT, Append, Change, Check, Key, Put
 from holdfast.store.base import Expect
 from holdfast.store.lease import Hold
 from holdfast.system import Ids
-from holdfast.trading.events import LIFECYCLE, Happening, to_document
+from holdfast.trading.events import LIFECYCLE, Decided, Happening, to_document
 from holdfast.trading.risk import Positions
 
 __all__ = ("Ledger",)
@@ -89,13 +89,20 @@ class Ledger:
     def _risk_changes(
         self, drafts: Sequence[tuple[Seat, Draft]], changed: dict[str, Positions]
     ) -> Iterable[Change]:
-        # A profile that any of these signals was judged by is an input of the decision, changed or not.
+        # A profile that any of these signals was judged by is an input of the decision, changed or not: also of a
+        # refusal, which another process's position that is over by now must not be the reason for.
         judged = {
-            seat.origin.risk for seat, draft in drafts if seat.origin.risk and draft.book.row is not seat.row
+            seat.origin.risk
+            for seat, draft in drafts
+            if seat.origin.risk and (draft.book.row is not seat.row or _was_asked(draft))
         }
         for name in sorted(judged | set(changed)):
             key, expect = _risk_key(name), self._risk_expects[name]
             yield Put(key, RISK.to_document(changed[name]), expect) if name in changed else Check(key, expect)
+
+
+def _was_asked(draft: Draft) -> bool:
+    return any(isinstance(event, Decided) for event in draft.events)
 
 
 def _risk_key(profile: str) -> Key:

@@ -93,8 +93,9 @@ class Start:
         if record is None:
             try:
                 await parts.store.commit([Put(BINDING, wanted, ABSENT)])
-            except Conflict:
-                return await self.bind()  # another run of the namespace was first, at the same moment
+            except Conflict:  # another run of the namespace was first, at the same moment
+                await self.bind()
+                return
             points.reached("start.bound")
         elif record.value != wanted:
             raise WrongNamespace(

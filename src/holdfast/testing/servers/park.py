@@ -11,6 +11,7 @@ import itertools
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -76,11 +77,12 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 class Park:
-    """Starts servers on demand and stops all of them at the end; use it as `with`."""
+    """Starts servers on demand and stops all of them at the end; use it as `with`, from any thread."""
 
     def __init__(self, *, folder: str | None = None) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-park-", dir=folder))
         self._servers: dict[str, ServerProcess] = {}
+        self._starting = threading.Lock()
         self._numbers = itertools.count(1)
 
     def server(self, kind: str) -> ServerProcess:
@@ -88,10 +90,11 @@ class Park:
         known = KINDS[kind]
         if not known.server:
             raise InvalidOption(f"{kind} needs no server")
-        if kind not in self._servers:
-            module, _, name = known.server.partition(":")
-            self._servers[kind] = getattr(import_module(module), name)(**known.options)
-        self._servers[kind].start()
+        with self._starting:
+            if kind not in self._servers:
+                module, _, name = known.server.partition(":")
+                self._servers[kind] = getattr(import_module(module), name)(**known.options)
+            self._servers[kind].start()
         return self._servers[kind]
 
     def url(self, kind: str) -> str:
