@@ -420,3 +420,25 @@ async def test_status_of_what_is_not_followed(tmp_path: Path) -> None:
     assert replica.role.is_whole
     async with open_store("memory:") as plain:
         assert (await status(plain)).role is None
+
+
+async def test_a_heartbeat_that_goes_on_while_it_is_copied_is_there(tmp_path: Path) -> None:
+    """Without it, whoever takes over from the replica would take the process for dead at once."""
+    urls = pair(tmp_path)
+    worker = worker_key("w")
+    async with replicated(open_store(urls[0]), []) as store:
+        await write(store, 200)
+        await store.commit([Put(worker, 0), Put(A, 1), Append("history.one", "taken")])
+        beating = asyncio.create_task(_beat(store, worker))
+        async with replicated(open_store(urls[0]), [open_store(urls[1])]) as other:
+            assert await other.caught_up()
+            [record] = await other.followers[0].store.get(worker)
+            assert (await other.verify())[0].equal
+        beating.cancel()
+        await asyncio.wait([beating])
+    assert record is not None
+
+
+async def _beat(store: Store, worker: Key) -> None:
+    for beat in range(10_000):
+        await store.commit([Put(worker, beat)])

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from holdfast import points
 from holdfast.store.base import Append, Change, CommitId, Event, Key, Put, Store, Version
 from holdfast.store.wrappers.replicated.merging import Copy, Merge
+from holdfast.store.wrappers.replicated.outbox import WORKERS
 from holdfast.store.wrappers.replicated.records import ORDER, Member, Replica, is_ours
 
 if TYPE_CHECKING:
@@ -90,8 +91,11 @@ class Copying:
     async def _with_events(self, copy: Copy) -> None:
         """Put a commit on its way, with those of its records that nobody has written since."""
         keys = self._keys.pop(copy.version, []) if copy.alone else []
-        records = await self._source.get(*keys) if keys else []
-        changes: list[Change] = [Put(r.key, r.value) for r in records if r and r.version == copy.version]
+        records = [record for record in await self._source.get(*keys) if record] if keys else []
+        changes: list[Change] = [Put(r.key, r.value) for r in records if r.version == copy.version]
+        # A heartbeat moves a record on, and is not owed: what it is now is copied later.
+        beaten = [r.key for r in records if r.version != copy.version and r.key.entity_name == WORKERS]
+        self._keys.setdefault("", []).extend(beaten)
         changes += [Append(event.stream, event.value) for event in copy.events]
         self._ready.append((copy.version if copy.alone else self._fresh_id(), changes))
         if len(self._ready) >= TOGETHER:
@@ -104,13 +108,14 @@ class Copying:
             some = commits[first : first + TOGETHER]
             keys = [key for _, written in some for key in written]
             ours, theirs = await self._source.get(*keys), await self._follower.store.get(*keys)
+            await self._look()
             missing: dict[Version, list[Change]] = {}
             for record, other in zip(ours, theirs, strict=True):
-                if record is not None and (other is None or other.version != record.version):
+                known = record is None or record.version in self._owed
+                if record is not None and not known and (other is None or other.version != record.version):
                     missing.setdefault(record.version, []).append(Put(record.key, record.value))
-            for version, _ in some:
-                if version in missing:
-                    self._ready.append((self._fresh_id() if version in twice else version, missing[version]))
+            for version, puts in missing.items():
+                self._ready.append((self._fresh_id() if version in twice else version, puts))
             await self._flush()
 
     def _fresh_id(self) -> CommitId:
