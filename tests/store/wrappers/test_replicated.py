@@ -1,7 +1,7 @@
 """A primary and its replicas: the contract, catching up, copying, comparing; no commit goes past the wrapper."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,6 +27,7 @@ from holdfast.store import (
 from holdfast.store.guard import GUARD
 from holdfast.store.state import Recent
 from holdfast.store.workers import worker_key
+from holdfast.store.wrappers.base import Wrapper
 from holdfast.store.wrappers.keyring import new_key
 from holdfast.store.wrappers.replicated import Replicated, promote, replicated, status, unreplicate
 from holdfast.store.wrappers.replicated.outbox import Outbox
@@ -422,23 +423,34 @@ async def test_status_of_what_is_not_followed(tmp_path: Path) -> None:
         assert (await status(plain)).role is None
 
 
-async def test_a_heartbeat_that_goes_on_while_it_is_copied_is_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("more", [[], [Append("history.one", "taken")]], ids=["alone", "with an event"])
+async def test_a_heartbeat_while_it_is_copied_is_there(tmp_path: Path, more: list[Change]) -> None:
     """Without it, whoever takes over from the replica would take the process for dead at once."""
-    urls = pair(tmp_path)
-    worker = worker_key("w")
+    urls, worker = pair(tmp_path), worker_key("w")
     async with replicated(open_store(urls[0]), []) as store:
         await write(store, 200)
-        await store.commit([Put(worker, 0), Put(A, 1), Append("history.one", "taken")])
-        beating = asyncio.create_task(_beat(store, worker))
-        async with replicated(open_store(urls[0]), [open_store(urls[1])]) as other:
+        await store.commit([Put(worker, 0), Put(A, 1), *more])
+
+        async def beat() -> None:
+            await store.commit([Put(worker, "alive")])
+
+        async with replicated(Beating(open_store(urls[0]), beat), [open_store(urls[1])]) as other:
             assert await other.caught_up()
-            [record] = await other.followers[0].store.get(worker)
+            assert await other.followers[0].store.get(worker) == await store.get(worker)
             assert (await other.verify())[0].equal
-        beating.cancel()
-        await asyncio.wait([beating])
-    assert record is not None
 
 
-async def _beat(store: Store, worker: Key) -> None:
-    for beat in range(10_000):
-        await store.commit([Put(worker, beat)])
+class Beating(Wrapper):
+    """A heart beats just after what it says has been listed."""
+
+    def __init__(self, inner: Store, beat: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(inner)
+        self._beat = beat
+
+    async def scan(
+        self, entity_name: str, *, after: str | None = None, limit: int | None = None
+    ) -> AsyncIterator[Record]:
+        async for record in super().scan(entity_name, after=after, limit=limit):
+            yield record
+        if entity_name == worker_key("").entity_name and after is not None:
+            await self._beat()
