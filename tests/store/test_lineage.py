@@ -63,3 +63,19 @@ def test_a_server_that_keeps_its_promises_is_never_accused(steps: list[tuple[str
         if step == "c":
             lineage.acknowledged(str(head), head, now)
     assert lineage.head <= head
+
+
+def test_whoever_was_told_goes_on_from_what_is_there() -> None:
+    lineage = Lineage()
+    lineage.acknowledged("c", 9, 0.0)
+    lineage.begin()
+    with pytest.raises(WentBack):
+        lineage.check(7, remembers=True, url="x:")
+    with pytest.raises(WentBack):
+        lineage.check(7, remembers=True, url="x:")
+    lineage.begin()
+    lineage.check(7, remembers=True, url="x:")
+    with pytest.raises(WentBack), lineage.telling():
+        raise WentBack("found out elsewhere")
+    lineage.begin()
+    assert (lineage.head, lineage.newest(0.0)) == (0, None)

@@ -130,6 +130,7 @@ class Store(ABC):
     async def open(self) -> None:
         """Make the store usable, recovering whatever a crash left; opening an open store does nothing.
 
+        After WentBack, closing and opening it is to go on from what is there.
         Raises StoreInUse, StoreMissing, FromTheFuture, Corrupt, StoreFull, Unavailable.
         """
 

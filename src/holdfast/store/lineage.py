@@ -4,6 +4,9 @@ Asynchronous replication loses the newest commits when a replica takes over. The
 it may have grown past the old one by then: so the newest commit that this process was told of is asked for too.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from holdfast.errors import WentBack
 from holdfast.store.base import CommitId
 from holdfast.store.state import REMEMBERED_SECONDS
@@ -25,6 +28,21 @@ class Lineage:
         self.head = 0
         self._newest: CommitId | None = None
         self._at = 0.0
+        self._told = False
+
+    def begin(self) -> None:
+        """Note that the store is opened: where its user was told that commits are lost, it goes on from what is there."""
+        if self._told:
+            self.head, self._newest, self._told = 0, None, False
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Note a WentBack that passes on its way to the user."""
+        try:
+            yield
+        except WentBack:
+            self._told = True
+            raise
 
     def acknowledged(self, commit_id: CommitId, head: int, now: float) -> None:
         """Note a commit of ours that is as durable as the store declares; `now` is monotonic time (s)."""
@@ -44,6 +62,7 @@ class Lineage:
         if head >= known and remembers:
             self.head = max(self.head, head)
             return
+        self._told = True
         raise WentBack(
             f"{url} has lost acknowledged commits: its head is {head}, and this process was told {known} "
             f"(newest commit {self._newest}). A replica took over, or a backup was restored: compare with the exchange",

@@ -58,6 +58,7 @@ class MongoStore(Store):
 
         async with self._turn:
             if self._opened is None:
+                self._lineage.begin()
                 opened = await Opened.make(self._url, self._lineage, self._clock, self._spread())
                 self.durability, self.warnings = opened.findings.durability, opened.findings.warnings
                 self._opened = opened

@@ -191,7 +191,8 @@ class Reach:
         newest = before.newest(self._clock.monotonic())
         rows = await session.fetch(self.statements.lineage, self.options.url.namespace, newest, within=within)
         head, remembers = (rows[0]["head"], rows[0]["remembers"]) if rows else (0, newest is None)
-        before.check(head, remembers=remembers, url=self._at(session.address))
+        with self.lineage.telling():
+            before.check(head, remembers=remembers, url=self._at(session.address))
         self.lineage.head = max(self.lineage.head, head)
 
     def _at(self, address: object) -> str:

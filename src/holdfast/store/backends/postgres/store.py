@@ -78,7 +78,7 @@ class PostgresStore(Store):
                 self._parts = await self._opened()
 
     async def _opened(self) -> _Parts:
-        self._lineage = Lineage()
+        self._lineage.begin()
         sql = statements(self._options.schema)
         reach = Reach(self._options, sql, self._lineage, clock=self._clock, ids=self._ids)
         line = CommitLine(reach, clock=self._clock)

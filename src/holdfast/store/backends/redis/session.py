@@ -58,6 +58,9 @@ class Session:
     async def open(self) -> None:
         """Connect, and bind the namespace; raises what keeps it from being used."""
         self._closed = False
+        self.lineage.begin()
+        if not self.lineage.head:
+            self.incarnation = ""
         deadline = self._clock.monotonic() + self._timeouts.connect
         await self._until(deadline, lambda: self._line(COMMITS, deadline))
 
@@ -84,7 +87,8 @@ class Session:
     async def _until(self, deadline: float, attempt: Any) -> Any:
         for turn, pause in enumerate(_pauses()):
             try:
-                return await attempt()
+                with self.lineage.telling():
+                    return await attempt()
             except Again as again:
                 last = again
             if not last.at_once or turn > 4:  # nodes that send it to and fro are given time to agree

@@ -95,7 +95,8 @@ class Live:
             self._place.check()
             return question(connection, self.space)
 
-        return await self._reader.run(work)
+        with self._lineage.telling():
+            return await self._reader.run(work)
 
     async def commit(self, request: Request) -> CommitId:
         """Return the request's commit id once it is durable."""
@@ -122,7 +123,8 @@ class Live:
             forgettable=self._seen.forgettable(now),
         )  # fmt: skip
         patience = Patience()  # never told: whoever waits for this batch wants to know what became of it
-        outcomes, decision = await self._writer.finish(work, patience)
+        with self._lineage.telling():
+            outcomes, decision = await self._writer.finish(work, patience)
         self._note(decision, self._clock.monotonic())
         if self._pages >= PAGES:
             self._pages = 0

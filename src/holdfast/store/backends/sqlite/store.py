@@ -67,6 +67,7 @@ class SqliteStore(Store):
                 self._live.check_home()
                 return
             patience = Patience()
+            self._lineage.begin()
             live = Live(self._disk, self.path, self._options, self._lineage, clock=self._clock, ids=self._ids)
             try:
                 await live.start(patience)
