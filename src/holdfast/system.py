@@ -14,7 +14,16 @@ from typing import Protocol
 
 from msgspec import Struct
 
-__all__ = ("Clock", "Ids", "Process", "Processes", "SystemClock", "SystemProcesses", "system_bytes", "system_ids")
+__all__ = (
+    "Clock",
+    "Ids",
+    "Process",
+    "Processes",
+    "SystemClock",
+    "SystemProcesses",
+    "system_bytes",
+    "system_ids",
+)
 
 
 class Clock(Protocol):
@@ -94,7 +103,7 @@ class SystemProcesses:
         boot, space = self._here()
         return Process(
             host=socket.gethostname(), boot=boot, space=space, pid=os.getpid(),
-            started=self._started(os.getpid()) or 0,
+            started=(self._started(os.getpid()) if space else None) or 0,
         )  # fmt: skip
 
     def is_dead(self, process: Process) -> bool:
@@ -102,19 +111,37 @@ class SystemProcesses:
         boot, space = self._here()
         if not boot or (process.boot, process.space) != (boot, space):
             return False
-        return self._started(process.pid) != process.started
+        try:
+            return self._started(process.pid) != process.started
+        except OSError:  # `hidepid` hides the living processes of other users, too
+            return _is_gone(process.pid)
 
     def _here(self) -> tuple[str, str]:
         try:
             boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-            return boot, os.readlink("/proc/self/ns/pid")
+            if os.readlink("/proc/self") == str(
+                os.getpid()
+            ):  # else /proc tells of another namespace's processes
+                return boot, os.readlink("/proc/self/ns/pid")
         except OSError:
-            return "", ""  # no Linux: nothing is certain, and leases run out by themselves
+            pass  # no Linux
+        return "", ""  # nothing is certain, and leases run out by themselves
 
     def _started(self, pid: int) -> int | None:
-        """Return when a process started, in ticks since boot; None where it is gone, or dead and not yet buried."""
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
-            return None
+        """Return when a process started, in ticks since boot; None where it is dead and not yet buried.
+
+        Raises OSError where there is no such process, or none that this one may look at.
+        """
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
         return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _is_gone(pid: int) -> bool:
+    """Whether no process has that id, not even one that this process may not look at."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

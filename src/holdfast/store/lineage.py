@@ -31,7 +31,7 @@ class Lineage:
         self._told = False
 
     def begin(self) -> None:
-        """Note that the store is opened: where its user was told that commits are lost, it goes on from what is there."""
+        """Note that the store is opened: a user who was told of lost commits goes on from what is there."""
         if self._told:
             self.head, self._newest, self._told = 0, None, False
 
