@@ -1,15 +1,17 @@
 """Leases: who may trade, judged by whoever watches; held by every commit."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from holdfast.errors import Conflict, LeaseHeld, LeaseLost, Unavailable
+from holdfast.errors import Conflict, LeaseHeld, LeaseLost, StoreFull, Unavailable
 from holdfast.store import Key, Put, Store
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.store.lease import Lease
@@ -211,8 +213,11 @@ class Slow(MemoryStore):
     def __init__(self, town: Callable[[], Town]) -> None:
         super().__init__()
         self.town, self.seconds, self.unknown = town, 0.0, False
+        self.refusal: Exception | None = None
 
     async def commit(self, changes: Any, *, commit_id: Any = None, vital: bool = False) -> str:
+        if self.refusal is not None:
+            raise self.refusal
         done = await super().commit(changes, commit_id=commit_id, vital=vital)
         self.town().time.at += self.seconds
         if self.unknown:
@@ -247,6 +252,27 @@ async def test_a_renewal_without_an_answer_is_settled_and_never_extends_the_leas
         town.time.at += 1.0
         await first.renew()  # the same heartbeat first, then a new one: no Conflict with itself
         assert first.remaining == 10.0
+        await commit(store, first, "still mine")
+
+
+@pytest.mark.parametrize(
+    "refusal", [Unavailable("refuses the connection", unknown=False), StoreFull("no room left")], ids=repr
+)
+async def test_a_renewal_stays_unsettled_while_its_repetition_is_refused(refusal: Exception) -> None:
+    """A server that hangs, goes away and comes back: that the second try did nothing says nothing of the first."""
+    store = Slow(lambda: town)
+    town = Town(store)
+    async with store, town.lease() as first:
+        await first.take([A])
+        store.unknown = True
+        with pytest.raises(Unavailable):
+            await first.renew()
+        store.unknown, store.refusal = False, refusal
+        for _ in range(2):
+            with pytest.raises(type(refusal)):
+                await first.renew()
+        store.refusal = None
+        await first.renew()  # no LeaseLost: nobody else was here
         await commit(store, first, "still mine")
 
 
@@ -288,3 +314,29 @@ def test_this_process_is_alive_and_one_of_another_start_is_dead() -> None:
     assert here.is_dead(replace(me, pid=2**22 + 1))
     assert not here.is_dead(replace(me, boot="another machine", pid=2**22 + 1))
     assert worker_key("x").entity_name == "holdfast.worker"
+
+
+@pytest.mark.parametrize("hides", [FileNotFoundError, PermissionError])
+def test_a_living_process_that_proc_does_not_show_is_not_dead(
+    hides: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /proc is for another user's processes, mounted with hidepid=2 or 1 (systemd's ProtectProc=)."""
+    here = SystemProcesses()
+    me, read = here.this(), Path.read_text
+
+    def hidden(path: Path, *args: Any, **options: Any) -> str:
+        if path.name == "stat":
+            raise hides(str(path))
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(Path, "read_text", hidden)
+    assert not here.is_dead(me)
+    assert here.is_dead(replace(me, pid=2**22 + 1))  # it is not there at all
+
+
+def test_where_proc_is_of_another_namespace_of_ids_nobody_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = SystemProcesses()
+    me, real = here.this(), os.readlink
+    monkeypatch.setattr(os, "readlink", lambda path: "1" if path == "/proc/self" else real(path))
+    assert (here.this().boot, here.this().space, here.this().started) == ("", "", 0)
+    assert not here.is_dead(replace(me, pid=2**22 + 1))

@@ -300,15 +300,14 @@ class Lease(Hold):
         return await self._settle(Beat(changes, self._ids(), worker, self._clock.monotonic()))
 
     async def _settle(self, beat: Beat) -> Version:
-        self._unsettled = beat
+        """Commit a heartbeat; one that may have happened is sent again, under its id, before anything else."""
+        again, self._unsettled = self._unsettled is beat, beat
         try:
             version = await self._store.commit(beat.changes, commit_id=beat.commit_id, vital=True)
-        except Unavailable as error:
-            if not error.facts.get("unknown", False):
+        except StoreError as error:
+            # A repetition that certainly did nothing says nothing of the try before; only a Conflict does.
+            if isinstance(error, Conflict) or not (again or error.facts.get("unknown", False)):
                 self._unsettled = None
-            raise  # an unknown one is sent again, under its id, before anything else
-        except StoreError:
-            self._unsettled = None
             raise
         self._unsettled, self._worker, self._version, self._since = None, beat.worker, version, beat.since
         return version
