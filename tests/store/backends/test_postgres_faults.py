@@ -228,6 +228,28 @@ async def test_an_unknown_commit_is_repeated_with_its_id(postgres: PostgresServe
             assert await counted(store) == [1, 1]
 
 
+async def test_a_second_try_that_is_refused_says_nothing_of_the_first(postgres: PostgresServer) -> None:
+    """The first was carried out and its answer lost, the second certainly was not: together they are unknown."""
+    async with Proxy("127.0.0.1", postgres.port) as proxy:
+        url = through(postgres.url, postgres, proxy.port)
+        async with fresh(url, commit_timeout=2, schema="in_doubt") as store:
+            await store.commit([Put(B, 0)])
+            admin = await asyncpg.connect(postgres.url)
+            proxy.lose_answers = True
+            commit = asyncio.ensure_future(store.commit([Put(A, 1, ABSENT), Append("s", 1)], commit_id="it"))
+            await until(lambda: _is(proxy.lost >= 1))
+            async with admin.transaction():  # what a migration or VACUUM FULL does
+                await admin.execute("LOCK TABLE in_doubt.record IN ACCESS EXCLUSIVE MODE")
+                proxy.lose_answers = False
+                with pytest.raises(Unavailable, match="waited too long") as told:
+                    await commit
+            assert told.value.unknown
+            assert told.value.retryable
+            assert await store.commit([Put(A, 1, ABSENT), Append("s", 1)], commit_id="it") == "it"
+            assert await counted(store) == [1]
+            await admin.close()
+
+
 async def _late(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch | None) -> object:
     """Return what A is when a commit arrives long after its caller was told of a Conflict for a second try."""
     async with Proxy("127.0.0.1", postgres.port) as proxy:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from holdfast import points
-from holdfast.errors import HoldfastError, WentBack
+from holdfast.errors import HoldfastError, StoreFull, WentBack
 from holdfast.store.backends.postgres.faults import NotNow, explained, sqlstate, unavailable
 from holdfast.store.backends.postgres.lines import CommitLine
 from holdfast.store.backends.postgres.planning import Plan, mistaken
@@ -61,7 +61,8 @@ class Writer:
                 self._line.doubt(session)
                 doubt = error
             except HoldfastError as error:
-                return work.answers(_again(error))
+                # Of the second try: the first may have been carried out all the same.
+                return work.answers(_again(error, unknown=doubt is not None))
             else:
                 return work.answers(None)
         assert doubt is not None
@@ -167,9 +168,9 @@ def _again(error: HoldfastError, *, unknown: bool = False) -> Callable[[], Holdf
 
     def made() -> HoldfastError:
         if unknown and not isinstance(error, WentBack):
-            return _caused(
-                unavailable(str(error), retryable=error.facts.get("retryable", False), unknown=True), error
-            )
+            retryable = isinstance(error, StoreFull) or error.facts.get("retryable", False)
+            said = f"an answer was lost, and when it was asked for once more: {error}"
+            return _caused(unavailable(said, retryable=retryable, unknown=True), error)
         return _caused(type(error)(*error.args, **error.facts), error.__cause__)
 
     return made
