@@ -100,6 +100,7 @@ class Lease(Hold):
         self._worker = Worker(process=processes.this(), since=clock.now(), lease=seconds)
         self._version: Version | None = None
         self._owned: dict[Seating, Version] = {}
+        self._retaking: set[Seating] = set()
         self._since = 0.0
         self._unsettled: Beat | None = None
         self._renewing = asyncio.Lock()
@@ -248,11 +249,16 @@ class Lease(Hold):
             )
 
     async def retake(self) -> None:
-        """Take all seats anew, in a store that has lost what was held in it; raises LeaseHeld."""
+        """Take all seats anew, in a store that has lost what was held in it; raises LeaseHeld.
+
+        Where it fails (Unavailable), the next call is about the same seats.
+        """
         async with self._renewing:  # a heartbeat under way would say afterwards what the store has lost
-            seats, self._owned = list(self._owned), {}
+            self._retaking |= set(self._owned)
+            self._owned = {}
             self._id, self._version, self._unsettled, self._lost = self._ids(), None, None, None
-        await self.take(seats)
+        await self.take(self._retaking)
+        self._retaking = set()
 
     async def __aenter__(self) -> Self:
         self._keeping = asyncio.create_task(self._keep(), name="holdfast-lease")

@@ -48,6 +48,7 @@ class Engine:
         self._step = asyncio.Lock()
         self._detached = asyncio.Event()
         self._room = True
+        self._has_seats = False
         self._failures = 0
         self.control = Control(parts, self._step)
 
@@ -64,17 +65,22 @@ class Engine:
         halted) where the store has lost commits that it had acknowledged.
         """
         try:
+            await self._trade()
+        except WentBack as error:
+            if self._has_seats:  # else nothing rests on what is lost: the next start compares
+                await self._halt_all(str(error))
+            raise
+        finally:
+            self._parts.caller.close()
+
+    async def _trade(self) -> None:
+        try:
             await self._start.bind()
             if await self._seated():
                 await self._start.run()
                 await self._rounds()
         except MarketEnded:
             await self._finish("the market ended")
-        except WentBack as error:
-            await self._halt_all(str(error))
-            raise
-        finally:
-            self._parts.caller.close()
 
     def detach(self) -> None:
         """Let go after the step under way: positions and orders stay as they are, and the next start resumes."""
@@ -94,10 +100,12 @@ class Engine:
         if taking.cancelled():
             return False
         taking.result()
+        self._has_seats = True
         return True
 
     async def _rounds(self) -> None:
         while not self._detached.is_set() and not self._all_done():
+            self._parts.store.check()
             self._parts.hold.check()
             if not await self._round():
                 await self._rest(self._poll)
@@ -106,9 +114,9 @@ class Engine:
         """Halt every seat, in a store that is older than what was acknowledged: a person has to compare first."""
         parts = self._parts
         await parts.store.renew()
-        await parts.hold.retake()
+        await parts.store.patiently(parts.hold.retake)
         await parts.reload()
-        for seat in self.seats:
+        for seat in [seat for seat in self.seats if seat.book is not None]:
             draft = seat.draft(parts.clock.now())
             draft.halt(reason)
             await parts.ledger.commit([(seat, draft)], vital=True)

@@ -119,7 +119,7 @@ class Parts:
     async def reload(self) -> None:
         """Make the seats what the store holds now; what contradicts its history then is halted, by a commit."""
         await self.ledger.load(self.seats)
-        for seat in self.seats:
+        for seat in [seat for seat in self.seats if seat.book is not None]:  # else it has never begun
             doubt = await compare(self.store, seat, seat.held.run.cursor)
             if doubt and not seat.held.run.halted:
                 draft = seat.draft(self.clock.now())

@@ -6,9 +6,10 @@ Reads are asked again; a commit whose outcome is unknown is repeated under its i
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from holdfast import points
-from holdfast.errors import NotOpen, Unavailable
+from holdfast.errors import Conflict, NotOpen, Unavailable, WentBack
 from holdfast.store import Change, CommitId, Event, Key, Names, Record, Store
 from holdfast.store.wrappers.base import Wrapper
 from holdfast.system import Clock, Ids
@@ -23,10 +24,16 @@ LONGEST_PAUSE: Final = 10.0
 PAGE: Final = 500
 
 
+_RENEWALS: Final[WeakKeyDictionary[Store, int]] = WeakKeyDictionary()
+"""How often each store of this process was opened anew because it had gone back."""
+
+
 class Steady(Wrapper):
     """A store that is asked again, with back-off, while it is Unavailable; raises that after bounded attempts.
 
-    The user of the run opens and closes what is inside.
+    The user of the run opens and closes what is inside. Several runs of a process may use it: where one of them
+    `renew`s it, nothing inside can tell the others any more that it went back, so this does (WentBack, until they
+    `renew`).
     """
 
     def __init__(
@@ -36,6 +43,19 @@ class Steady(Wrapper):
         self.trouble = trouble
         self._clock = clock
         self._ids = ids
+        self._backend = _innermost(inner)
+        self._renewals = self._renewed()
+
+    def check(self) -> None:
+        """Raise WentBack where another run has found that the store went back, and this one has not yet seen it."""
+        if self._renewals != self._renewed():
+            raise WentBack(
+                f"{self.url} has lost acknowledged commits, as another run of this process was told: compare with "
+                "the exchange"
+            )
+
+    def _renewed(self) -> int:
+        return _RENEWALS.get(self._backend, 0)
 
     async def get(self, *keys: Key) -> list[Record | None]:
         """Return the records of `keys` in their order, from one consistent durable snapshot."""
@@ -82,15 +102,22 @@ class Steady(Wrapper):
 
     async def renew(self) -> None:
         """Open what is inside anew, so that what it holds now is believed: after it went back."""
-        await self.inner.close()
+        if self._renewals == self._renewed():
+            self._renewals = _RENEWALS[self._backend] = self._renewed() + 1
+            await self.inner.close()
+        self._renewals = self._renewed()
         await self.patiently(self.inner.open)
 
     async def patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         """Return what `act` returns, done again while the store is away; raises the last Unavailable or NotOpen."""
         pause = FIRST_PAUSE
         for attempt in range(ATTEMPTS):
+            self.check()
             try:
                 return await act()
+            except Conflict:
+                self.check()  # then it is no sign of somebody else
+                raise
             except (Unavailable, NotOpen) as error:
                 self.trouble(error)
                 if attempt == ATTEMPTS - 1 or not error.facts.get("retryable", True):
@@ -116,3 +143,10 @@ class Steady(Wrapper):
 
     async def _events(self, stream: str, after: int, limit: int) -> list[Event]:
         return [event async for event in self.inner.read(stream, after=after, limit=limit)]
+
+
+def _innermost(store: Store) -> Store:
+    """Return what the wrappers of a store are around: the same one for all who use it."""
+    while isinstance(store, Wrapper):
+        store = store.inner
+    return store
