@@ -1,6 +1,6 @@
 """Every backend that can be tried here, its server once for all tests, and processes to put on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
@@ -24,6 +24,8 @@ def _there(kind: Kind) -> bool:
 NAMES = tuple(name for name, kind in KINDS.items() if _there(kind))
 SHARED = tuple(name for name in NAMES if KINDS[name].shared)
 SERVED = tuple(name for name in NAMES if KINDS[name].server)
+REAL = tuple(name for name in NAMES if KINDS[name].shows_durability)
+"""Those that are what users run: the others are tried a little, and show nothing of durability."""
 QUICK = "connect_timeout=1&read_timeout=1&commit_timeout=1"
 DRIVERS = [module for kind in KINDS.values() for module in kind.drivers]
 
@@ -42,10 +44,20 @@ def points_of(kind: Kind) -> list[str]:
 
 def quick(url: str) -> str:
     """Return a URL with time-outs that a test can wait for."""
-    options = {"file:": "", "adapter:": "", "sqlite:": "busy_timeout=1"}.get(
+    options = {"file:": "", "adapter:": "", "sqlite:": "busy_timeout=0.3"}.get(
         f"{url.partition(':')[0]}:", QUICK
     )
     return f"{url}{'&' if '?' in url else '?'}{options}" if options else url
+
+
+def much(backend: str, count: int) -> int:
+    """Return how much is to be asked of a backend: little of one that is slow and shows nothing."""
+    return count if backend in REAL else max(count // 4, 1)
+
+
+def both(names: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return the names that are among the others too."""
+    return [name for name in names if name in others]
 
 
 def trials_of(park: Park, backend: str) -> str:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from holdfast.testing.crash import Kill, Life, Nursery
+from holdfast.testing.log import Line, read_log
 from holdfast.testing.servers.proxy import Proxy
 from holdfast.testing.verdict import Verdict, judged
-from holdfast.testing.workloads import Line, bank, prepare, read_log
+from holdfast.testing.workloads import bank, prepare
 
 LIMIT = 30.0
 

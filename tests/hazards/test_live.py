@@ -13,7 +13,7 @@ from holdfast.testing.exchange.faults import Fault
 from holdfast.testing.servers.park import KINDS, Park
 from holdfast.testing.trial import Ground, Place, Trial, busiest, verdict
 from tests.crash.conftest import Grounds
-from tests.hazards.conftest import SERVED, SHARED, backends, points_of, quick, trials_of
+from tests.hazards.conftest import REAL, SERVED, SHARED, backends, both, points_of, quick, trials_of
 from tests.hazards.crowd import proxied, until
 
 ENGINE = (
@@ -30,6 +30,7 @@ ENGINE = (
     "lease.taken",
     "lease.released",
 )
+ORDERS = ("live.committed", "orders.sending", "orders.sent", "orders.outcome-committed")
 SENT = Kill(point="orders.sent", nth=1)
 HANG = 1.5
 """Seconds: longer than the time-outs of `quick`."""
@@ -39,14 +40,15 @@ SLOW = Fault(on="candles", do="delay", ms=40, times=0)
 
 
 @pytest.mark.parametrize("scenario", ["take-profit", "several"])
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
 def test_a_kill_at_any_point_shows_nowhere(grounds: Grounds, park: Park, backend: str, scenario: str) -> None:
     store = trials_of(park, backend)
     first = grounds.one.trial(scenario, store=store)
     assert first.kept, first.broken
     trace = first.story.last.reached
-    points = [point for point in (*ENGINE, *points_of(KINDS[backend])) if point in trace]
-    assert len(points) > len(ENGINE)
+    engine = ENGINE if scenario == "take-profit" else ORDERS
+    points = [point for point in (*engine, *points_of(KINDS[backend])) if point in trace]
+    assert len(points) > len(engine)
 
     def judgement(ground: Ground, point: str) -> str:
         trial = ground.trial(scenario, [Kill(point=point, nth=busiest(trace, point))], store=store)
@@ -58,7 +60,7 @@ def test_a_kill_at_any_point_shows_nowhere(grounds: Grounds, park: Park, backend
     print(f"{len(points)} kills")
 
 
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
 def test_a_kill_in_each_recovery_shows_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
     store = trials_of(park, backend)
     recovery = ("orders.looked-up", "orders.settled", "lease.taken", "start.committed")
@@ -74,7 +76,7 @@ def test_a_kill_in_each_recovery_shows_nowhere(grounds: Grounds, park: Park, bac
 
 
 @pytest.mark.parametrize("patch", [NO_LOOK_UP, EFFECT_FIRST])
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
 def test_a_broken_design_is_noticed(grounds: Grounds, park: Park, backend: str, patch: str) -> None:
     trial = grounds.one.trial("take-profit", [SENT], store=trials_of(park, backend), patches=[patch])
     assert trial.story.kills == 1
@@ -117,12 +119,9 @@ def stands_still(ground: Ground, place: Place) -> None:
     until(still, "the bot waits for its store")
 
 
-@pytest.mark.parametrize("scenario", ["take-profit", "several"])
 @pytest.mark.parametrize("backend", backends(*SERVED))
-def test_a_server_killed_under_a_bot_shows_nowhere(
-    grounds: Grounds, park: Park, backend: str, scenario: str
-) -> None:
-    server = park.server(backend)
+def test_a_server_killed_under_a_bot_shows_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
+    server, scenario = park.server(backend), "several"
 
     def killed() -> None:
         server.kill()
@@ -138,7 +137,7 @@ def test_a_server_killed_under_a_bot_shows_nowhere(
     assert trial.kept, trial.broken
 
 
-@pytest.mark.parametrize("backend", backends(*SERVED))
+@pytest.mark.parametrize("backend", backends(*both(SERVED, REAL)))
 def test_a_server_hung_under_a_bot_shows_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
     server, ground = park.server(backend), grounds.one
     place = ground.place("take-profit", store=quick(server.url), faults=[SLOW])

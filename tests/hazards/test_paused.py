@@ -7,7 +7,7 @@ import pytest
 from holdfast.testing.crash import Kill
 from holdfast.testing.servers.park import KINDS, Park
 from tests.hazards.children import stopping_bank
-from tests.hazards.conftest import NAMES, SHARED, backends, points_of, quick
+from tests.hazards.conftest import NAMES, REAL, SHARED, backends, both, points_of, quick
 from tests.hazards.crowd import Bank, Crowd, is_stopped, send, until
 
 SEED = 23
@@ -50,7 +50,7 @@ def test_a_pause_between_check_and_write_is_noticed(park: Park, crowd: Crowd, ba
     assert verdict.wrong, verdict.words
 
 
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
 def test_a_pause_at_any_point_of_a_commit(park: Park, crowd: Crowd, backend: str) -> None:
     """Whatever lock the sleeper holds: others go on, or are told that they cannot, and later all of them do."""
     points = points_of(KINDS[backend])
@@ -59,10 +59,8 @@ def test_a_pause_at_any_point_of_a_commit(park: Park, crowd: Crowd, backend: str
         bank.process(writers=2)
         bank.more(5)
         stops = []
-        for point, nth in [(point, nth) for point in points for nth in (1, 3)]:
-            sleeper = bank.process(
-                writers=1, readers=0, function=stopping_bank, stop_at=point, nth=nth, limit=0.5
-            )
+        for point in points:
+            sleeper = bank.process(writers=1, readers=0, function=stopping_bank, stop_at=point, limit=0.4)
             if not stopped(bank, sleeper):
                 continue
             stops.append(point)
@@ -72,7 +70,7 @@ def test_a_pause_at_any_point_of_a_commit(park: Park, crowd: Crowd, backend: str
             assert bank.lives[sleeper].result(timeout=30).ended == "returned"
         verdict = bank.verdict()
     print(f"stopped at {stops}")
-    assert len(stops) >= 3
+    assert len(stops) >= 2
     assert verdict.sound, verdict.words
 
 
@@ -84,7 +82,7 @@ def test_a_kill_at_any_point(park: Park, crowd: Crowd, backend: str) -> None:
         if KINDS[backend].shared:
             bank.process()
         reached = list[str]()
-        for nth, points in ((1, all_points), (5, reached)):
+        for nth, points in ((1, all_points), (5, reached))[: 2 if backend in REAL else 1]:
             for point in tuple(points):
                 victim = bank.process(readers=0, kill=Kill(point=point, nth=nth), limit=0.2)
                 if bank.lives[victim].result(timeout=30).ended == "killed" and nth == 1:

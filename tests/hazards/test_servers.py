@@ -6,7 +6,7 @@ import pytest
 
 from holdfast.testing.servers.park import Park
 from holdfast.testing.verdict import Verdict
-from tests.hazards.conftest import SERVED, backends, quick
+from tests.hazards.conftest import REAL, SERVED, backends, both, much, quick
 from tests.hazards.crowd import Bank, Crowd, proxied, until
 
 SEED = 37
@@ -20,8 +20,8 @@ def test_a_server_that_is_killed_under_load(park: Park, crowd: Crowd, backend: s
         for _ in range(3):
             bank.process()
         bank.begun()
-        for turn in range(5):
-            bank.more(chance.randint(10, 40))
+        for turn in range(much(backend, 5)):
+            bank.more(chance.randint(10, 30))
             server.kill()
             if turn % 2:  # it is away for a while: everybody notices
                 bank.tried(3, number=0)
@@ -51,7 +51,8 @@ def test_a_server_that_hangs_longer_than_anybody_waits(park: Park, crowd: Crowd,
         bank.more(20)
         verdict = bank.verdict()
     assert verdict.sound, verdict.words
-    assert verdict.counts["settled"] > 0
+    # A test server's transactions are many small steps: it is seldom the last one that goes wrong.
+    assert verdict.counts["settled"] > 0 or backend not in REAL
 
 
 def harmed(park: Park, crowd: Crowd, backend: str, *patches: str) -> Verdict:
@@ -69,7 +70,7 @@ def harmed(park: Park, crowd: Crowd, backend: str, *patches: str) -> Verdict:
             bank.more(10)
             harm.cut()
         for _ in range(5):
-            bank.more(10)
+            bank.more(5)
             goal = harm.lost + 2
             harm.set("lose_answers", True)
             until(lambda: harm.lost >= goal, "answers are lost")  # noqa: B023
@@ -84,10 +85,11 @@ def harmed(park: Park, crowd: Crowd, backend: str, *patches: str) -> Verdict:
 def test_connections_cut_and_answers_lost(park: Park, crowd: Crowd, backend: str) -> None:
     verdict = harmed(park, crowd, backend)
     assert verdict.sound, verdict.words
-    assert verdict.counts["settled"] > 0
+    # A test server's transactions are many small steps: it is seldom the last one that goes wrong.
+    assert verdict.counts["settled"] > 0 or backend not in REAL
 
 
-@pytest.mark.parametrize("backend", backends(*SERVED))
+@pytest.mark.parametrize("backend", backends(*both(SERVED, REAL)))
 def test_a_repeated_commit_under_a_fresh_id_is_noticed(park: Park, crowd: Crowd, backend: str) -> None:
     verdict = harmed(park, crowd, backend, "tests.hazards.mutants:fresh_ids")
     assert verdict.doubled, verdict.words

@@ -2,6 +2,7 @@
 
     python -m holdfast.testing.campaign --kills 2000 --seed 1
     python -m holdfast.testing.campaign --seed 1 --only 37        the 37th trial of that seed again, and no other
+    python -m holdfast.testing.campaign --store redis             on a throw-away server, or on one of yours by its URL
 
 Every trial follows from the seed and its number: which scenario, which faults of the exchange, and when its lives
 end. Counts are kept in `.campaign/`, so that an interrupted campaign goes on. Broken designs are tried first, and
@@ -27,9 +28,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from holdfast.testing.controls import CONTROLS
-from holdfast.testing.crash import Kill
+from holdfast.testing.crash import Kill, Nursery
 from holdfast.testing.exchange.faults import Fault
 from holdfast.testing.scenarios import SCENARIOS
+from holdfast.testing.servers.park import KINDS, Park
 from holdfast.testing.trial import Ground, Trial
 
 __all__ = ("Plan", "Tally", "controls_noticed", "main", "plan_of")
@@ -120,9 +122,11 @@ def controls_noticed(ground: Ground) -> dict[str, bool]:
 class _Campaign:
     """The trials of a seed, two at a time, from where an earlier process has left off."""
 
-    def __init__(self, seed: int, folder: Path, console: Console) -> None:
+    def __init__(self, seed: int, folder: Path, console: Console, *, store: str) -> None:
         self._console = console
-        self._path = folder / f"seed-{seed}.json"
+        self._store = store
+        kind = "" if store == "file:" else f"{store.partition(':')[0]}-"
+        self._path = folder / f"{kind}seed-{seed}.json"
         folder.mkdir(parents=True, exist_ok=True)
         known = self._path.read_bytes() if self._path.exists() else b""
         self.tally = msgspec.json.decode(known, type=Tally) if known else Tally(seed=seed)
@@ -133,14 +137,21 @@ class _Campaign:
         """Use these grounds, and learn from one what every scenario passes when left alone."""
         for ground in grounds:
             self._free.put(ground)
-        self._traces = {name: grounds[0].trace(name) for name in sorted(SCENARIOS)}
+        self._traces = {name: self._trace(grounds[0], name) for name in sorted(SCENARIOS)}
+
+    def _trace(self, ground: Ground, scenario: str) -> tuple[str, ...]:
+        if self._store == "file:":
+            return ground.trace(scenario)
+        return ground.trial(scenario, store=self._store).story.last.reached
 
     def one(self, number: int) -> tuple[Plan, Trial | str]:
         """Try one trial; what goes wrong in it is told instead."""
         plan = plan_of(self.tally.seed, number, self._traces)
         ground = self._free.get()
         try:
-            trial = ground.trial(plan.scenario, plan.kills, faults=plan.faults, dedupe=plan.dedupe)
+            trial = ground.trial(
+                plan.scenario, plan.kills, faults=plan.faults, dedupe=plan.dedupe, store=self._store
+            )
         except (
             Exception
         ) as error:  # a bot that raises or hangs is a finding, and the others are still to be tried
@@ -180,8 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     memory = Path("/dev/shm")  # noqa: S108  # kills say nothing about a disk, and this one is quick
     with ExitStack() as stack:
         root = stack.enter_context(tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None))
-        grounds = [stack.enter_context(Ground(folder=root)) for _ in range(asked.workers)]
-        campaign = _Campaign(asked.seed, asked.out, console)
+        nursery = stack.enter_context(Nursery(preload=[*_drivers(asked.store)]))
+        grounds = [stack.enter_context(Ground(folder=root, nursery=nursery)) for _ in range(asked.workers)]
+        store = _store(asked.store, stack.enter_context(Park()))
+        campaign = _Campaign(asked.seed, asked.out, console, store=store)
         campaign.take(grounds)
         if asked.only:
             return _again(campaign, asked.only, console)
@@ -189,6 +202,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not _controls(grounds[0], console):
             return 1
         return _followed(campaign, asked.kills, asked.workers, console)
+
+
+def _drivers(asked: str) -> Sequence[str]:
+    return KINDS[asked].drivers if asked in KINDS else ()
+
+
+def _store(asked: str, park: Park) -> str:
+    """Return what trials make stores of: a URL as it is, a kind of store in folders, or on a server of the park."""
+    if asked not in KINDS:
+        return asked
+    return park.server(asked).url if KINDS[asked].server else f"{asked}:"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -199,6 +223,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, default=0, metavar="TRIAL", help="try this one again")
+    parser.add_argument("--store", default="file", help=f"{', '.join(KINDS)}, or a URL without a namespace")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path(".campaign"))
     return parser

@@ -12,8 +12,9 @@ from typing import Any
 from msgspec import Struct, field
 
 from holdfast.store import Event, Record
+from holdfast.testing.log import Line, read_log
 from holdfast.testing.own_adapter import store_of
-from holdfast.testing.workloads import ACCOUNTS, BALANCE, LEDGER, Line, read_log
+from holdfast.testing.workloads import ACCOUNTS, BALANCE, LEDGER
 
 __all__ = ("Verdict", "judged", "verdict_of")
 
