@@ -89,9 +89,9 @@ def counted_later() -> None:
                 [*owed.changes(), Put(GUARD, guard.value, guard.version)], commit_id=system_ids()
             )
             points.reached("replicated.applied")
-            position = replace(self.at, number=owed.number, last=owed.commit_id)
+            position = replace(self.standing.at, number=owed.number, last=owed.commit_id)
             await self.store.commit([Put(GUARD, document(position), version)])
-            await self.reload()
+            await self.standing.reload()
         return True
 
     Follower._applied = applied  # type: ignore[method-assign]

@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.errors import Diverged, StoreInUse, Unavailable, Unsupported, WentBack
+from holdfast.errors import Diverged, InvalidOption, StoreInUse, Unavailable, Unsupported, WentBack
 from holdfast.store import Append, Key, Put, Store, open_store
 from holdfast.store.guard import GUARD
-from holdfast.store.wrappers.replicated import Replicated, promote, replicated, unreplicate
+from holdfast.store.wrappers.replicated import (
+    Replicated,
+    accept_loss,
+    forget,
+    promote,
+    replicated,
+    status,
+    unreplicate,
+)
 from holdfast.store.wrappers.replicated.follower import Follower
 from holdfast.store.wrappers.replicated.records import LOSS, Aside, role_of
 from tests.store.contract import everything
@@ -157,7 +165,7 @@ async def test_a_forgotten_replica_is_owed_nothing_and_told_so() -> None:
         await store.caught_up()
         two.down = True
         await write(store, 10, first=10)
-        await store.forget(store.followers[0].at.name)
+        await store.forget(store.followers[0].standing.at.name)
         assert not await everything(one.scan("holdfast.replication.owed"))
         two.down = False
         await erring(store)
@@ -398,3 +406,50 @@ async def test_what_should_not_happen_to_a_follower_is_seen_and_tried_again(
             await write(store, 5)
             assert isinstance(await erring(store), KeyError)
         await equal(store, two)
+
+
+# ------------------------------------------------------------ by hand
+
+
+async def test_an_unaccepted_loss_keeps_replication_from_being_ended(tmp_path: Path) -> None:
+    """A bare open tells nobody of it: so there is none before a person has accepted it."""
+    urls = await filled(tmp_path)
+    done = await promote(open_store(urls[1]))
+    with pytest.raises(Unsupported, match="not accepted"):
+        await unreplicate(open_store(urls[1]))
+    async with open_store(urls[1]) as bare:
+        with pytest.raises(Unsupported, match="guarded"):
+            await bare.commit([Put(A, 1)])
+    async with replicated(open_store(urls[1]), []) as store:
+        with pytest.raises(WentBack):
+            await store.commit([Put(A, 1)])
+    assert await accept_loss(open_store(urls[1])) == done.loss
+    assert await accept_loss(open_store(urls[1])) is None
+    await unreplicate(open_store(urls[1]))
+    async with open_store(urls[1]) as bare:
+        await bare.commit([Put(A, 1)])
+
+
+async def test_a_replica_is_forgotten_by_name_or_place(tmp_path: Path) -> None:
+    urls = await filled(tmp_path)
+    primary = open_store(urls[0])
+    with pytest.raises(InvalidOption, match=r"knows no replica 'nobody'; it knows: \S+ \(sqlite:.*two\.db\)"):
+        await forget(primary, "nobody")
+    with pytest.raises(InvalidOption):
+        await forget(primary, open_store(urls[1]).url, "another")
+    [member] = await forget(primary, open_store(urls[1]).url)
+    assert member.acknowledged == 30
+    async with primary:
+        assert (await status(primary)).members == {}
+
+
+async def test_by_hand_nothing_is_made_a_primary_that_is_none(tmp_path: Path) -> None:
+    urls = await filled(tmp_path)
+    plain = open_store(f"sqlite:///{tmp_path}/plain.db")
+    for store, said in ((plain, "not replicated"), (open_store(urls[1]), "is a replica")):
+        with pytest.raises(Unsupported, match=said):
+            await accept_loss(store)
+        with pytest.raises(Unsupported, match=said):
+            await forget(store, "x")
+    async with plain:
+        await plain.commit([Put(A, 1)])

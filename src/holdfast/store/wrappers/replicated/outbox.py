@@ -18,7 +18,6 @@ from holdfast.store.base import (
     CommitId,
     Delete,
     Event,
-    Expect,
     Key,
     Put,
     Record,
@@ -28,37 +27,30 @@ from holdfast.store.base import (
 from holdfast.store.changes import Effect, Wrote, effects
 from holdfast.store.guard import GUARD
 from holdfast.store.workers import worker_key
+from holdfast.store.wrappers.replicated.members import Members, Trimmed
 from holdfast.store.wrappers.replicated.records import (
     LOSS,
     MEMBERS,
     ORDER,
     OWED,
-    TRIMMED,
     Aside,
     Fenced,
     Loss,
-    Member,
     Owed,
     Primary,
     Replica,
     document,
     is_ours,
     loss_of,
-    member_of,
     owed_document,
     owed_of,
     role_of,
 )
 from holdfast.system import Clock, Ids
 
-__all__ = ("WORKERS", "Outbox", "Trimmed")
+__all__ = ("WORKERS", "Outbox")
 
-TRIM: Final = 256
 WORKERS: Final = worker_key("").entity_name
-
-
-class Trimmed(Exception):  # no failure: the reader looks again, for another one may have applied it
-    """What was asked for is no longer owed to anybody."""
 
 
 def _is_heartbeat(effect: Effect) -> bool:
@@ -77,6 +69,7 @@ class Outbox:
         self.replication = ""
         self.epoch = 0
         self.before: tuple[int, CommitId | None] = (0, None)
+        self.members = Members(self)
         self._version: Version = ""
         self._clock = clock
         self._ids = ids
@@ -195,96 +188,7 @@ class Outbox:
             )
         return found[link:]
 
-    # ------------------------------------------------------------ the replicas
-
-    async def members(self) -> dict[str, Record]:
-        """Return the records of all replicas, by name."""
-        return {record.key.entity_id: record async for record in self.store.scan(MEMBERS)}
-
-    async def member(self, name: str) -> Member | None:
-        """Return what is known of a replica, None where there is none of that name."""
-        [record] = await self.store.get(Key(MEMBERS, name))
-        return None if record is None else member_of(record)
-
-    async def acknowledged_by(self, replica: Store) -> int | None:
-        """Return how far the replica at that URL is for certain, None for one that never was there."""
-        known = [member_of(record) for record in (await self.members()).values()]
-        place = (replica.url, replica.namespace)
-        return max((one.acknowledged for one in known if (one.url, one.namespace) == place), default=None)
-
-    async def register(self, name: str, replica: Store, *, at: int | None = None) -> Member:
-        """Owe a replica everything from now on, or behind commit `at`; a known one is left as it is.
-
-        Raises Trimmed where what is behind `at` is gone.
-        """
-        while True:
-            known = await self.member(name) or await self._registered(name, replica, at)
-            if known is not None:
-                return known
-
-    async def _registered(self, name: str, replica: Store, at: int | None) -> Member | None:
-        """Register a replica; None where another one was registered, or something trimmed, at the same time."""
-        trimmed, expect = await self._trimmed()
-        start = await self.length() if at is None else at
-        if start < trimmed:
-            raise Trimmed
-        member = Member(
-            url=replica.url, namespace=replica.namespace, start=start, start_commit=await self.commit_at(start),
-            acknowledged=start,
-        )  # fmt: skip
-        # TRIMMED is written too: whoever counted the replicas without this one must count again.
-        puts = [Put(Key(MEMBERS, name), document(member), ABSENT), Put(TRIMMED, trimmed, expect)]
-        try:
-            await self.store.commit([*puts, self.check])
-        except Conflict as error:
-            if error.key == GUARD:
-                raise
-            return None
-        points.reached("replicated.registered")
-        return member
-
-    async def forget(self, name: str) -> None:
-        """Owe a replica nothing more; one that is unknown is no error."""
-        await self.store.commit([Delete(Key(MEMBERS, name)), self.check])
-        await self.tidy()
-
-    async def acknowledge(self, name: str, number: int) -> None:
-        """Note that a replica has all up to `number`, and drop what no replica is owed any more."""
-        [record] = await self.store.get(Key(MEMBERS, name))
-        if record is None:
-            return
-        member = member_of(record)
-        if number > member.acknowledged:
-            known = document(member) | {"acknowledged": number}
-            try:
-                await self.store.commit([Put(record.key, known, record.version), self.check])
-            except Conflict as error:
-                if error.key == GUARD:
-                    raise
-                return  # another process notes the same: what it has not, the next acknowledgement will
-            points.reached("replicated.acknowledged")
-        await self.tidy()
-
-    async def tidy(self) -> None:
-        """Drop what no replica is owed any more, unless another process is at it."""
-        try:
-            await self.trim()
-        except Conflict as error:
-            if error.key == GUARD:
-                raise
-
-    async def trim(self, *, all: bool = False) -> None:
-        """Drop what no replica is owed any more; raises Conflict where another process does."""
-        floors = [member_of(record).acknowledged for record in (await self.members()).values()]
-        trimmed, expect = await self._trimmed()
-        floor = await self.length() if all or not floors else min(floors)
-        while trimmed < floor:
-            limit = min(TRIM, floor - trimmed)
-            events = [event async for event in self.store.read(ORDER, after=trimmed, limit=limit)]
-            drop: list[Change] = [Delete(Key(OWED, event.version)) for event in events]
-            trimmed = events[-1].number
-            expect = await self.store.commit([*drop, Put(TRIMMED, trimmed, expect), self.check])
-            points.reached("replicated.trimmed")
+    # ------------------------------------------------------------ what was lost, and the end
 
     async def loss(self) -> Loss | None:
         """Return what the promotion of this namespace may have lost, None where there is nothing or it was accepted."""
@@ -297,18 +201,10 @@ class Outbox:
 
     async def end(self) -> None:
         """End the replication: what is owed is dropped, and anybody may commit again."""
-        for name in await self.members():
+        for name in await self.members.known():
             await self.store.commit([Delete(Key(MEMBERS, name)), self.check])
-        await self.trim(all=True)
+        await self.members.trim(all=True)
         await self.store.commit([Delete(GUARD, self._version)])
-
-    async def trimmed(self) -> int:
-        """Return up to which commit nothing is owed any more."""
-        return (await self._trimmed())[0]
-
-    async def _trimmed(self) -> tuple[int, Expect]:
-        [record] = await self.store.get(TRIMMED)
-        return (0, ABSENT) if record is None else (int(record.value), record.version)
 
     async def _guard(self) -> Record | None:
         [record] = await self.store.get(GUARD)

@@ -12,8 +12,9 @@ from holdfast import points
 from holdfast.errors import Conflict, Diverged, StoreMissing, Unavailable, Unsupported
 from holdfast.store.base import ABSENT, Change, CommitId, Expect, Put, Record, Store
 from holdfast.store.guard import GUARD
-from holdfast.store.wrappers.replicated.follower import Follower, Superseded
-from holdfast.store.wrappers.replicated.outbox import Outbox, Trimmed
+from holdfast.store.wrappers.replicated.follower import Follower
+from holdfast.store.wrappers.replicated.members import Trimmed
+from holdfast.store.wrappers.replicated.outbox import Outbox
 from holdfast.store.wrappers.replicated.records import (
     LOSS,
     Aside,
@@ -25,9 +26,10 @@ from holdfast.store.wrappers.replicated.records import (
     loss_of,
     role_of,
 )
+from holdfast.store.wrappers.replicated.standing import Superseded
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
-__all__ = ("Promotion", "promote", "set_aside", "unreplicate")
+__all__ = ("Promotion", "promote", "set_aside")
 
 GONE: Final = "the old primary could not be reached"
 
@@ -82,7 +84,7 @@ async def _drained(replica: Store, role: Replica, old: Store | None, *, clock: C
     try:
         outbox = await _fenced(replica, role, old, clock=clock, ids=ids)
         follower = Follower(outbox, replica, clock=clock, ids=ids)
-        await follower.reload()
+        await follower.standing.reload()
         await follower.caught_up(acknowledging=False)
         points.reached("replicated.drained")
         inherited = await outbox.loss()
@@ -173,20 +175,6 @@ async def _done(replica: Store, role: Primary) -> Promotion:
 
 def _promotion(role: Primary, loss: Loss | None) -> Promotion:
     return Promotion(epoch=role.epoch, number=role.before_number, last=role.before_commit, loss=loss)
-
-
-async def unreplicate(store: Store, *, clock: Clock | None = None, ids: Ids = system_ids) -> None:
-    """End the replication of the primary `store`, a bare one: replicas stay as they are, anybody may commit again.
-
-    Raises Unsupported for a replica (promote it first), Unavailable for one that was fenced.
-    """
-    async with store:
-        [record] = await store.get(GUARD)
-        if record is None:
-            return
-        outbox = Outbox(store, clock=clock or SystemClock(), ids=ids)
-        await outbox.begin()
-        await outbox.end()
 
 
 async def set_aside(replica: Store, fresh: Store, reason: str, *, clock: Clock) -> str | None:

@@ -19,7 +19,7 @@ from holdfast.store.guard import GUARD
 
 __all__ = (
     "LOSS", "MEMBERS", "ORDER", "OWED", "TRIMMED", "Aside", "Fenced", "Loss", "Member", "Owed", "Primary", "Replica",
-    "Role", "document", "is_ours", "loss_of", "member_of", "owed_document", "owed_of", "role_of",
+    "Role", "document", "is_ours", "loss_of", "lost", "member_of", "owed_document", "owed_of", "role_of",
 )  # fmt: skip
 
 ORDER: Final = "holdfast.replication.order"
@@ -176,6 +176,15 @@ def member_of(record: Record) -> Member:
 def loss_of(record: Record | None) -> Loss | None:
     """Return the loss of a promotion, None where there was none; raises Corrupt."""
     return None if record is None else _converted(record.value, Loss, record.key)
+
+
+def lost(loss: Loss) -> str:
+    """Return what a promotion may have lost, in a sentence for people."""
+    return (
+        f"This namespace was promoted from a replica that ended at commit {loss.number} ({loss.last}) of its primary, "
+        f"at least {loss.at_least} behind it; what came after is missing here, and nobody knows how much "
+        f"({loss.reason}). Compare with the exchange, then accept the loss (`holdfast store accept-loss`)."
+    )
 
 
 def _change(effect: Effect) -> Change:

@@ -8,7 +8,7 @@ primary only once it has come to where the primary was when the last record was 
 """
 
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,9 +17,7 @@ from holdfast.store.base import Append, Change, CommitId, Event, Key, Put, Store
 from holdfast.store.wrappers.replicated.merging import Copy, Merge
 from holdfast.store.wrappers.replicated.outbox import WORKERS
 from holdfast.store.wrappers.replicated.records import ORDER, Member, Replica, is_ours
-
-if TYPE_CHECKING:
-    from holdfast.store.wrappers.replicated.follower import Follower
+from holdfast.store.wrappers.replicated.standing import Standing
 
 __all__ = ("COPIED", "seed")
 
@@ -29,24 +27,24 @@ COPIED: Final = "holdfast-copied-"
 """What the id of a commit begins with that could not be copied under its own, because that was used twice."""
 
 
-async def seed(follower: "Follower", position: Replica) -> None:
+async def seed(standing: Standing, position: Replica) -> None:
     """Copy all that the primary holds, from where an earlier try got to; raises Moved where another process copies."""
-    member = await follower.outbox.register(position.name, follower.store)
+    member = await standing.outbox.members.register(position.name, standing.store)
     if position.state == "claimed":
         start = {"state": "copying", "number": member.start, "last": member.start_commit}
-        await follower.move(replace(position, **start))
-    await Copying(follower, member).run()
-    whole = await follower.outbox.length()
-    await follower.move(replace(follower.at, state="following", whole=whole, known=whole))
+        await standing.move(replace(position, **start))
+    await Copying(standing, member).run()
+    whole = await standing.outbox.length()
+    await standing.move(replace(standing.at, state="following", whole=whole, known=whole))
     points.reached("replicated.seeded")
 
 
 class Copying:
     """A copy under way; it holds in memory the ids and keys of what is to be copied, and values of a few commits."""
 
-    def __init__(self, follower: "Follower", member: Member) -> None:
-        self._follower = follower
-        self._source: Store = follower.outbox.store
+    def __init__(self, standing: Standing, member: Member) -> None:
+        self._standing = standing
+        self._source: Store = standing.outbox.store
         self._keys: dict[Version, list[Key]] = {}
         self._owed: set[CommitId] = set()
         self._seen = member.start
@@ -61,7 +59,7 @@ class Copying:
         merge = Merge(self._source, self._of_old)
         for stream in names.streams:
             if not is_ours(stream):
-                await merge.add(stream, after=await self._follower.store.last_number(stream))
+                await merge.add(stream, after=await self._standing.store.last_number(stream))
         async for copy in merge.copies():
             await self._with_events(copy)
         await self._flush()
@@ -107,7 +105,7 @@ class Copying:
         for first in range(0, len(commits), TOGETHER):
             some = commits[first : first + TOGETHER]
             keys = [key for _, written in some for key in written]
-            ours, theirs = await self._source.get(*keys), await self._follower.store.get(*keys)
+            ours, theirs = await self._source.get(*keys), await self._standing.store.get(*keys)
             await self._look()
             missing: dict[Version, list[Change]] = {}
             for record, other in zip(ours, theirs, strict=True):
@@ -119,10 +117,10 @@ class Copying:
             await self._flush()
 
     def _fresh_id(self) -> CommitId:
-        return f"{COPIED}{self._follower.fresh_id()}"
+        return f"{COPIED}{self._standing.fresh_id()}"
 
     async def _flush(self) -> None:
         ready, self._ready = self._ready, []
         if ready:
-            await self._follower.move_all(ready)
+            await self._standing.move_all(ready)
             points.reached("replicated.copied")

@@ -15,7 +15,7 @@ from holdfast.store.wrappers.base import Wrapper
 from holdfast.store.wrappers.replicated.follower import Follower
 from holdfast.store.wrappers.replicated.outbox import Outbox
 from holdfast.store.wrappers.replicated.promotion import set_aside
-from holdfast.store.wrappers.replicated.records import Loss, is_ours
+from holdfast.store.wrappers.replicated.records import Loss, is_ours, lost
 from holdfast.store.wrappers.replicated.verifying import Verified, verify
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
@@ -183,7 +183,7 @@ class Replicated(Wrapper):
 
     async def _lag(self, outbox: Outbox, follower: Follower, length: int) -> Lag:
         position, error, store = follower.position, follower.error, follower.store
-        number = await outbox.acknowledged_by(store) if position is None else position.number
+        number = await outbox.members.acknowledged_by(store) if position is None else position.number
         behind = None if number is None else max(length - number, 0)
         return Lag(
             url=store.url, namespace=store.namespace, commits=behind,
@@ -225,7 +225,7 @@ class Replicated(Wrapper):
         name = await set_aside(diverged, fresh, str(follower.error or "re-seeded"), clock=self._clock)
         await diverged.close()
         if name is not None:
-            await outbox.forget(name)
+            await outbox.members.forget(name)
         self._replicas[self._replicas.index(diverged)] = fresh
         self._follow(outbox, fresh)
 
@@ -236,7 +236,7 @@ class Replicated(Wrapper):
 
     async def forget(self, name: str) -> None:
         """Owe the replica of that name (a key of `members`) nothing more: it is gone for good."""
-        await self._opened().forget(name)
+        await self._opened().members.forget(name)
 
     def _opened(self) -> Outbox:
         if self._outbox is None:
@@ -260,12 +260,3 @@ class Replicated(Wrapper):
 def _is_portfolio(change: Change) -> bool:
     name = change.stream if isinstance(change, Append) else change.key.entity_name
     return not isinstance(change, Check) and not name.startswith("holdfast.")
-
-
-def lost(loss: Loss) -> str:
-    """Return what a promotion may have lost, in a sentence for people."""
-    return (
-        f"This namespace was promoted from a replica that ended at commit {loss.number} ({loss.last}) of its primary, "
-        f"at least {loss.at_least} behind it; what came after is missing here, and nobody knows how much "
-        f"({loss.reason}). Compare with the exchange, then accept the loss."
-    )
