@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
-from importlib.util import find_spec
 
 import pytest
 
@@ -15,13 +14,7 @@ from tests.hazards.crowd import Crowd
 __all__ = ("trials_folder",)
 
 
-def _there(kind: Kind) -> bool:
-    modules = [f"{kind.points}.store" if "backends" in kind.points else kind.points]
-    modules += [kind.server.partition(":")[0]] if kind.server else []
-    return all(find_spec(module) is not None for module in modules)
-
-
-NAMES = tuple(name for name, kind in KINDS.items() if _there(kind))
+NAMES = tuple(KINDS)
 SHARED = tuple(name for name in NAMES if KINDS[name].shared)
 SERVED = tuple(name for name in NAMES if KINDS[name].server)
 REAL = tuple(name for name in NAMES if KINDS[name].shows_durability)

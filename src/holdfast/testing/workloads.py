@@ -22,18 +22,7 @@ from holdfast.store import Append, Change, Check, Key, Put, Record, Store
 from holdfast.testing.log import Log
 from holdfast.testing.own_adapter import store_of
 
-__all__ = (
-    "ACCOUNTS",
-    "BALANCE",
-    "LEDGER",
-    "Line",
-    "Log",
-    "account",
-    "bank",
-    "counter",
-    "prepare",
-    "read_log",
-)
+__all__ = ("ACCOUNTS", "BALANCE", "LEDGER", "account", "bank", "counter", "prepare")
 
 ACCOUNTS: Final = 8
 BALANCE: Final = 1_000
