@@ -9,9 +9,14 @@ from holdfast.cli.store.activate import activate
 from holdfast.cli.store.copy import copy
 from holdfast.cli.store.files import export, import_
 from holdfast.cli.store.history import history
+from holdfast.cli.store.key import key
 from holdfast.cli.store.listing import ls
+from holdfast.cli.store.promote import promote
+from holdfast.cli.store.replicas import replicas
+from holdfast.cli.store.reseed import reseed
 from holdfast.cli.store.show import show
 from holdfast.cli.store.stats import stats
+from holdfast.cli.store.upkeep import accept_loss, forget, unreplicate
 from holdfast.cli.store.verify import repair, verify
 
 __all__ = ("STORE",)
@@ -34,6 +39,13 @@ COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "activate": activate,
     "export": export,
     "import": import_,
+    "replicas": replicas,
+    "promote": promote,
+    "accept-loss": accept_loss,
+    "reseed": reseed,
+    "forget": forget,
+    "unreplicate": unreplicate,
+    "key": key,
 }
 for place, (name, command) in enumerate(COMMANDS.items()):
     STORE.command(command, name=name, sort_key=place)

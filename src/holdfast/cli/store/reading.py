@@ -14,8 +14,11 @@ from holdfast.store import Store, open_store
 from holdfast.store.backends.file.reader import FileReader
 from holdfast.store.backends.file.store import DEFAULT_BASE_DIR, FileStore
 from holdfast.store.url import BACKENDS, GROUP, WRAPPERS, parse
+from holdfast.store.wrappers.base import Wrapper
 
-__all__ = ("folder_of", "is_target", "reader", "replicas", "says_namespace", "writer")
+__all__ = (
+    "bare", "bare_reader", "folder_of", "is_target", "reader", "replica_urls", "replicas", "says_namespace", "writer",
+)  # fmt: skip
 
 ON_DISK = ("file", "sqlite")
 
@@ -44,12 +47,35 @@ def replicas(asked: str, namespace: str | None) -> tuple[Store, list[Store]]:
     """Return a store and its replicas, each as it is, without what any other wrapper makes of it; to be read."""
     if is_target(asked):
         return _of_desk(asked, namespace), []
+    pairs = replica_urls(asked, namespace)
+    return bare_reader(asked, namespace), [reader(one, chosen) for one, chosen in pairs]
+
+
+def replica_urls(asked: str, namespace: str | None) -> list[tuple[str, str | None]]:
+    """Return the URLs that a store's URL names as its replicas, each with the namespace that it does not say itself."""
+    if is_target(asked):
+        return []
     url = parse(asked, namespace=namespace)
     named = [value for option, value in sorted(url.options.items()) if _belongs(option, "replica")]
-    theirs = [None if says_namespace(one) else url.namespace for one in named]
-    plain = _without(asked, *WRAPPERS)
-    pairs = zip(named, theirs, strict=True)
-    return reader(plain, namespace), [reader(one, chosen) for one, chosen in pairs]
+    return [(one, None if says_namespace(one) else url.namespace) for one in named]
+
+
+def bare(asked: str, namespace: str | None) -> Store:
+    """Return the store itself, to be written, without what any wrapper makes of it: with all that replication keeps."""
+    if not is_target(asked):
+        return open_store(_without(asked, *WRAPPERS), namespace=namespace)
+    store = _of_desk(asked, namespace)
+    while isinstance(store, Wrapper):
+        store = store.inner
+    return store
+
+
+def bare_reader(asked: str, namespace: str | None) -> Store:
+    """Return the store itself, to be read beside whoever uses it; raises StoreMissing where there is none."""
+    if not is_target(asked):
+        return reader(_without(asked, *WRAPPERS), namespace)
+    store = bare(asked, namespace)
+    return FileReader(store.base_dir, namespace=store.namespace) if isinstance(store, FileStore) else store
 
 
 def _without(asked: str, *wrappers: str) -> str:

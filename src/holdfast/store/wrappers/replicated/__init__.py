@@ -13,17 +13,18 @@ from typing import Final
 from holdfast.errors import InvalidOption
 from holdfast.store.base import Store
 from holdfast.store.url import open_store, parse
+from holdfast.store.wrappers.replicated.looking import Seen, look
 from holdfast.store.wrappers.replicated.promotion import Promotion, promote
 from holdfast.store.wrappers.replicated.records import Loss
-from holdfast.store.wrappers.replicated.status import Status, status
-from holdfast.store.wrappers.replicated.store import Lag, Replicated
+from holdfast.store.wrappers.replicated.status import Lag, Status, status
+from holdfast.store.wrappers.replicated.store import Replicated
 from holdfast.store.wrappers.replicated.upkeep import accept_loss, forget, unreplicate
 from holdfast.store.wrappers.replicated.verifying import Verified
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
 __all__ = (
-    "POINTS", "Lag", "Loss", "Promotion", "Replicated", "Status", "Verified", "accept_loss", "forget", "from_options",
-    "promote", "replicated", "status", "unreplicate",
+    "POINTS", "Lag", "Loss", "Promotion", "Replicated", "Seen", "Status", "Verified", "accept_loss", "forget",
+    "from_options", "look", "promote", "replicated", "status", "unreplicate",
 )  # fmt: skip
 
 POINTS: Final = (

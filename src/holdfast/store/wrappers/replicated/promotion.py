@@ -47,13 +47,19 @@ class Promotion(Struct, frozen=True, kw_only=True):
 
 
 async def promote(
-    replica: Store, *, old: Store | None = None, clock: Clock | None = None, ids: Ids = system_ids
+    replica: Store,
+    *,
+    old: Store | None = None,
+    complete: bool = False,
+    clock: Clock | None = None,
+    ids: Ids = system_ids,
 ) -> Promotion:
     """Make `replica` the primary; `old` is the primary of until now, and is fenced and drained if it answers.
 
     Both are bare stores, opened and closed here. Doing it again after a crash finishes it. What may be missing is
     recorded in the namespace: a run that opens it is told WentBack, halts, and compares with the exchange. Raises
-    Unsupported for what is no whole replica, StoreInUse where a process still has the old one for itself.
+    Unsupported for what is no whole replica, StoreInUse where a process still has the old one for itself; and with
+    `complete`, Unavailable where something may be missing: then it is not promoted.
     """
     clock = clock or SystemClock()
     async with replica:
@@ -70,6 +76,10 @@ async def promote(
         if role.state != "following":
             raise _unfinished(replica)  # before anything is fenced for it
         reason = await _drained(replica, role, old, clock=clock, ids=ids)
+        if complete and reason is not None:
+            raise Unavailable(
+                f"{replica.url} was not promoted: commits may be missing, for {reason}", unknown=False
+            )
         return await _flipped(replica, reason, clock)
 
 

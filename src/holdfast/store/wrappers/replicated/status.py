@@ -1,4 +1,4 @@
-"""What a namespace is in a replication, by its records: read from any open store, without following or changing it."""
+"""How replication stands: what a namespace is by its own records, read from any open store, and what `lag` says."""
 
 from msgspec import Struct
 
@@ -17,7 +17,22 @@ from holdfast.store.wrappers.replicated.records import (
     role_of,
 )
 
-__all__ = ("Status", "status")
+__all__ = ("Lag", "Status", "status")
+
+
+class Lag(Struct, frozen=True, kw_only=True):
+    """How far a replica is behind: commits, and seconds since the first of these (None: not known), and why, if at all.
+
+    `state` is following, copying, claimed, or unknown: it was not reached since this store was opened, and is behind
+    by that much at most.
+    """
+
+    url: str
+    namespace: str
+    state: str
+    commits: int | None
+    seconds: float | None
+    error: str | None
 
 
 class Status(Struct, frozen=True, kw_only=True):

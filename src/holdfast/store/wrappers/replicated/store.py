@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import Struct
-
 from holdfast import points
 from holdfast.errors import Conflict, NotOpen, Unsupported, WentBack
 from holdfast.store.base import Append, Change, Check, CommitId, Names, Store
@@ -16,10 +14,11 @@ from holdfast.store.wrappers.replicated.follower import Follower
 from holdfast.store.wrappers.replicated.outbox import Outbox
 from holdfast.store.wrappers.replicated.promotion import set_aside
 from holdfast.store.wrappers.replicated.records import Loss, is_ours, lost
+from holdfast.store.wrappers.replicated.status import Lag
 from holdfast.store.wrappers.replicated.verifying import Verified, verify
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
-__all__ = ("Lag", "Replicated")
+__all__ = ("Replicated",)
 
 FIRST_CONTACT: Final = 2.0
 DRAIN: Final = 5.0
@@ -28,21 +27,6 @@ WARNING: Final = (
     "Replicas follow behind: one that is promoted while the primary is gone may lack its newest commits, and a run "
     "there halts and compares with the exchange."
 )
-
-
-class Lag(Struct, frozen=True, kw_only=True):
-    """How far a replica is behind: commits, and seconds since the first of these (None: not known), and why, if at all.
-
-    `state` is following, copying, claimed, or unknown: it was not reached since this store was opened, and is behind
-    by that much at most.
-    """
-
-    url: str
-    namespace: str
-    state: str
-    commits: int | None
-    seconds: float | None
-    error: str | None
 
 
 class Replicated(Wrapper):
