@@ -40,7 +40,7 @@ SLOW = Fault(on="candles", do="delay", ms=40, times=0)
 
 
 @pytest.mark.parametrize("scenario", ["take-profit", "several"])
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
 def test_a_kill_at_any_point_shows_nowhere(grounds: Grounds, park: Park, backend: str, scenario: str) -> None:
     store = trials_of(park, backend)
     first = grounds.one.trial(scenario, store=store)
@@ -58,6 +58,11 @@ def test_a_kill_at_any_point_shows_nowhere(grounds: Grounds, park: Park, backend
 
     grounds.judge(points, judgement)
     print(f"{len(points)} kills")
+
+
+@pytest.mark.parametrize("backend", backends(*(name for name in SHARED if name not in REAL)))
+def test_a_kill_around_an_order_shows_nowhere(grounds: Grounds, park: Park, backend: str) -> None:
+    test_a_kill_at_any_point_shows_nowhere(grounds, park, backend, "take-profit")
 
 
 @pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))

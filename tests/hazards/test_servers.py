@@ -20,7 +20,7 @@ def test_a_server_that_is_killed_under_load(park: Park, crowd: Crowd, backend: s
         for _ in range(3):
             bank.process()
         bank.begun()
-        for turn in range(much(backend, 4)):
+        for turn in range(much(backend, 3)):
             bank.more(chance.randint(10, 30))
             server.kill()
             if turn % 2:  # it is away for a while: everybody notices
