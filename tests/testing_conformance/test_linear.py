@@ -205,7 +205,7 @@ def test_an_answer_that_was_changed_is_not(seed: int, clients: int, count: int) 
     wrong = failing([*history, later, lie])
     assert wrong is not None
     assert lie in wrong
-    assert len(wrong) <= 4
+    assert len(wrong) < len(history)
 
 
 def test_it_is_quick_enough() -> None:

@@ -1,6 +1,7 @@
 """A user's own adapter, as small as one can be: four methods over plain files. It must lose nothing either."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,10 +13,13 @@ from holdfast.persist import Adapters, PersistBase
 from holdfast.store import Store, open_store
 from holdfast.store.base import Durability
 
-__all__ = ("ADAPTER", "FourMethods", "adapters_at", "store_of")
+__all__ = ("ADAPTER", "MAKE", "FourMethods", "adapters_at", "store_of")
 
 ADAPTER: Final = "adapter:"
 """The start of a trial's store URL that stands for the adapter below, in the folder that follows."""
+
+MAKE: Final = "make:"
+"""The start of a store URL that stands for what a callable returns: `{"call": "module:name", "arguments": {…}}`."""
 
 
 class FourMethods(PersistBase):
@@ -66,4 +70,12 @@ def adapters_at(url: str) -> Adapters:
 
 def store_of(url: str) -> Store:
     """Return the store of a trial's URL, not yet open."""
+    if url.startswith(MAKE):
+        return _made(**msgspec.json.decode(url.removeprefix(MAKE)))
     return adapters_at(url).store() if url.startswith(ADAPTER) else open_store(url)
+
+
+def _made(*, call: str, arguments: dict[str, Any]) -> Store:
+    module, _, name = call.partition(":")
+    store: Store = getattr(import_module(module), name)(**arguments)
+    return store

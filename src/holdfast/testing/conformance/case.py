@@ -1,0 +1,198 @@
+"""What a check is given: stores of the subject, children to kill, chance from a seed, and how much is to be done."""
+
+import asyncio
+import functools
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn, Self, TypeVar
+
+from msgspec import Struct
+
+from holdfast.errors import HoldfastError
+from holdfast.store import Key, Store
+from holdfast.testing.conformance.checks import Broken, Check, chance
+from holdfast.testing.conformance.recording import History, Recorded
+from holdfast.testing.conformance.subject import Found, Subject
+from holdfast.testing.crash import Life, Nursery
+
+__all__ = ("Bench", "Case", "Pace", "everything", "lacking", "look", "value")
+
+T = TypeVar("T")
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How much is done: the number of tries is a small one times `times`, and nothing takes longer than `limit` (s)."""
+
+    times: float = 3.0
+    limit: float = 60.0
+
+
+class Bench:
+    """What checks share: a nursery that is started when it is first needed. Use it as `with`."""
+
+    def __init__(self, *, nursery: Nursery | None = None, preload: Sequence[str] = ()) -> None:
+        self._nursery = nursery
+        self._owns = nursery is None
+        self._preload = tuple(preload)
+
+    @property
+    def nursery(self) -> Nursery:
+        """What forks children."""
+        if self._nursery is None:
+            self._nursery = Nursery(preload=self._preload)
+        return self._nursery
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._owns and self._nursery is not None:
+            self._nursery.stop()
+
+
+class Case:
+    """One check on one subject. `store` gives an open store in a namespace of its own; all are closed at the end."""
+
+    def __init__(self, subject: Subject, check: Check, bench: Bench, *, seed: int, pace: Pace) -> None:
+        self.subject = subject
+        self.check = check
+        self.seed = seed
+        self.pace = pace
+        self.random = chance(seed, check.name)
+        self.history = History()
+        self.counts: dict[str, int] = {}
+        self._bench = bench
+        self._stack = AsyncExitStack()
+        self._folder = ""
+
+    # ------------------------------------------------------------ stores
+
+    def namespace(self) -> str:
+        """Return a namespace that nobody has used."""
+        return f"conform-{secrets.token_hex(6)}"
+
+    async def store(self, namespace: str | None = None) -> Recorded:
+        """Return an open store, empty unless a namespace is named; it is closed at the end."""
+        store = self.closed_store(namespace)
+        await store.open()
+        self._stack.push_async_callback(store.close)
+        return store
+
+    def closed_store(self, namespace: str | None = None) -> Recorded:
+        """Return a store that is not open."""
+        return Recorded(self.subject.make(namespace or self.namespace()), self.history)
+
+    def address(self, namespace: str) -> str:
+        """Return what opens a namespace in another process."""
+        assert self.subject.address is not None
+        return self.subject.address(namespace)
+
+    # ------------------------------------------------------------ children and files
+
+    @property
+    def folder(self) -> Path:
+        """A folder of this case's own."""
+        self._folder = self._folder or tempfile.mkdtemp(prefix="holdfast-conform-")
+        return Path(self._folder)
+
+    @property
+    def nursery(self) -> Nursery:
+        """What forks children."""
+        return self._bench.nursery
+
+    async def live(self, function: Any, arguments: dict[str, Any], **options: Any) -> Life:
+        """Call a function in a child of its own, and return how that went."""
+        options = {"limit": self.pace.limit, "patches": self.subject.patches, **options}
+        return await asyncio.to_thread(self.nursery.live, function, arguments, **options)
+
+    # ------------------------------------------------------------ saying what is wrong
+
+    def much(self, count: float) -> int:
+        """Return how often to do something that is done `count` times at a pace of one; once at least."""
+        return max(1, round(count * self.pace.times))
+
+    def tell(self, **counts: int) -> None:
+        """Note how much was tried, for the report."""
+        for name, count in counts.items():
+            self.counts[name.replace("_", " ")] = self.counts.get(name.replace("_", " "), 0) + count
+
+    def broken(self, what: str, history: Sequence[str] | None = None) -> NoReturn:
+        """Say that the promise is broken, with the calls since the history was cleared, or others that show it."""
+        shown = self.history.lines if history is None else history
+        raise Broken(what, promise=self.check.promise, history=shown, seed=self.seed)
+
+    def same(self, found: Any, expected: Any, what: str) -> None:
+        """Fail unless two things are equal, types and signs of zero included."""
+        if repr(found) != repr(expected):
+            self.broken(f"{what}: {found!r} instead of {expected!r}")
+
+    @contextmanager
+    def refused(self, kind: type[HoldfastError], what: str) -> Iterator[list[Any]]:
+        """Fail unless the block raises that error; what is yielded has it then."""
+        caught: list[Any] = []
+        try:
+            yield caught
+        except kind as error:
+            caught.append(error)
+        except Exception as error:
+            self.broken(f"{what}: {type(error).__name__} instead of {kind.__name__} ({error})")
+        else:
+            self.broken(f"{what}: nothing was raised instead of {kind.__name__}")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await self._stack.aclose()
+        finally:
+            if self._folder:
+                shutil.rmtree(self._folder, ignore_errors=True)
+
+
+async def everything(found: AsyncIterator[T]) -> list[T]:
+    """Return all that an iterator yields."""
+    return [item async for item in found]
+
+
+async def value(store: Store, key: Key) -> Any:
+    """Return the value of a key, None where it is absent."""
+    [record] = await store.get(key)
+    return None if record is None else record.value
+
+
+async def look(subject: Subject) -> Found:
+    """Return what a store says of itself once it is open; raises what opening it raises."""
+    async with subject.make("conform-look") as store:
+        return Found(
+            url=store.url, shared=store.shared, durability=store.durability, atomicity=store.atomicity,
+            warnings=store.warnings,
+        )  # fmt: skip
+
+
+def lacking(check: Check) -> str:
+    """Return why this machine cannot make a check; "" where it can."""
+    return next((why for need in check.needs if (why := _TOOLS.get(need, lambda: "")())), "")
+
+
+@functools.cache
+def _no_strace() -> str:
+    found = shutil.which("strace")
+    if found is None:
+        return "strace is not installed"
+    tried = subprocess.run([found, "-o", "/dev/null", "true"], check=False, capture_output=True)  # noqa: S603
+    return "" if tried.returncode == 0 else "strace may not trace here"
+
+
+@functools.cache
+def _no_hypothesis() -> str:
+    return "" if find_spec("hypothesis") else "hypothesis is not installed"
+
+
+_TOOLS: dict[str, Callable[[], str]] = {"strace": _no_strace, "hypothesis": _no_hypothesis}

@@ -1,0 +1,85 @@
+"""For pytest: subclass one of these, give a `subject`, and each check is a test.
+
+class TestMine(StoreConformance):
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Subject:
+        return Subject.of_call("my_backend.testing:store", {"folder": str(tmp_path)})
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import pytest
+
+from holdfast.testing.conformance.case import Bench, Pace, look
+from holdfast.testing.conformance.checks import Broken, Check, Level, all_checks
+from holdfast.testing.conformance.examining import QUICK, made
+from holdfast.testing.conformance.subject import ALL, Subject
+
+__all__ = ("PersistConformance", "StoreConformance", "run_check")
+
+
+class StoreConformance:
+    """Every check of the levels that are claimed, as a test; what does not apply or cannot be shown is skipped.
+
+    `levels` are those to be checked, `only` and `without` the names of checks. The fixture `bench` may be given a
+    wider scope, so that several classes share what forks children.
+    """
+
+    levels: ClassVar[frozenset[Level]] = ALL
+    only: ClassVar[tuple[str, ...]] = ()
+    without: ClassVar[tuple[str, ...]] = ()
+    pace: ClassVar[Pace] = QUICK
+    seed: ClassVar[int] = 0
+
+    @pytest.fixture
+    def subject(self) -> Subject:
+        """Return what is examined: override this."""
+        raise NotImplementedError("give the class a fixture `subject` that returns a Subject")
+
+    @pytest.fixture(scope="session")
+    def bench(self) -> Iterator[Bench]:
+        """Yield what forks children."""
+        with Bench() as bench:
+            yield bench
+
+    @pytest.mark.holdfast_checks
+    def test_conforms(self, holdfast_check: Check, subject: Subject, bench: Bench) -> None:
+        """Make one check."""
+        run_check(holdfast_check, subject, bench, seed=self.seed, pace=self.pace)
+
+    @classmethod
+    def chosen(cls) -> list[Check]:
+        """Return the checks of this class."""
+        found = [one for one in all_checks() if one.level in cls.levels and one.name not in cls.without]
+        return [one for one in found if not cls.only or one.name in cls.only]
+
+
+class PersistConformance(StoreConformance):
+    """The same for a class of four methods: first each method by itself, then all of a store that is built on it.
+
+    Name the class as "module:Class", or override the fixture `adapter`.
+    """
+
+    adapter_class: ClassVar[str] = ""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Any) -> Subject:
+        """Return the store on the class."""
+        from holdfast.testing.conformance.four_methods import subject_of
+
+        return subject_of(self.adapter_class, base_dir=str(tmp_path))
+
+
+def run_check(check: Check, subject: Subject, bench: Bench, *, seed: int, pace: Pace) -> None:
+    """Make a check as the body of a test: it fails with what broke, and skips where nothing is shown."""
+    if check.level not in subject.claims:
+        pytest.skip(f"{check.level} is not claimed")
+    subject.found = asyncio.run(look(subject)) if not subject.found.url else subject.found
+    result = made(check, subject, bench, seed=seed, pace=pace)
+    if result.state == "broken":
+        error = Broken(result.said, promise=result.promise, history=result.history, seed=seed)
+        pytest.fail(str(error), pytrace=False)
+    if result.state != "kept":
+        pytest.skip(f"{result.state}: {result.said}")

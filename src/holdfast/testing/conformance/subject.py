@@ -1,0 +1,188 @@
+"""What is examined: how to get stores of it, here and in other processes, its server if it has one, what it claims.
+
+    Subject.of_url("sqlite:./state.db")
+    Subject.of_call("my_backend.testing:store", claims=[...])   # store(namespace="…") -> Store, in any process
+
+An *address* is what other processes are given: a URL, or `make:` and the name of a callable with its arguments.
+"""
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from holdfast.errors import InvalidOption
+from holdfast.store import Durability, Store, open_store
+from holdfast.store.url import parse
+from holdfast.testing.conformance.checks import Level
+from holdfast.testing.own_adapter import ADAPTER, MAKE, store_of
+from holdfast.testing.servers.park import in_namespace
+from holdfast.testing.servers.process import ServerProcess
+
+__all__ = ("ALL", "IN_MEMORY", "Found", "Subject", "address_of", "named")
+
+IN_MEMORY: Final = frozenset({Level.CORE, Level.ATOMIC, Level.CONCURRENT})
+"""What a store can claim that keeps nothing."""
+
+ALL: Final = frozenset(Level)
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """What a store said of itself when it was opened."""
+
+    url: str = ""
+    shared: bool = False
+    durability: Durability = Durability.NONE
+    atomicity: str = "commit"
+    warnings: tuple[str, ...] = ()
+
+
+class Subject(Struct, kw_only=True):
+    """A backend under examination.
+
+    `address` returns what opens a namespace in any process, `make` a store that is not open; `reader` the address of
+    a view that only reads, beside a writer. `keeps`: another store object finds what one has stored (False: it is
+    in the object). `adapter` is the class of four methods below, where that is what is examined, and `real` is False
+    for a stand-in whose durability says nothing of the real thing.
+    """
+
+    name: str
+    make: Callable[[str], Store]
+    address: Callable[[str], str] | None = None
+    claims: frozenset[Level] = ALL
+    server: ServerProcess | None = None
+    reader: Callable[[str], str] | None = None
+    adapter: str = ""
+    keeps: bool = True
+    single: bool = False
+    real: bool = True
+    preload: tuple[str, ...] = ()
+    patches: tuple[str, ...] = ()
+    place: str = ""
+    found: Found = Found()
+
+    @classmethod
+    def of_store(cls, store: Store, *, claims: Iterable[Level] = IN_MEMORY) -> "Subject":
+        """Return the subject of one store object that is empty: for what needs no second one."""
+        return cls(name=store.url, make=lambda _: store, claims=frozenset(claims), keeps=False, single=True)
+
+    @classmethod
+    def of_factory(
+        cls, make: Callable[[str], Store], *, name: str = "", claims: Iterable[Level] = ALL, **more: Any
+    ) -> "Subject":
+        """Return the subject of a callable `(namespace) -> Store` of this process; other processes cannot call it."""
+        return cls(name=name or _named(make), make=make, claims=frozenset(claims), **more)
+
+    @classmethod
+    def of_call(
+        cls, function: str, arguments: Mapping[str, Any] | None = None, *, name: str = "",
+        claims: Iterable[Level] = ALL, **more: Any,
+    ) -> "Subject":  # fmt: skip
+        """Return the subject of `module:callable`, called with `arguments` and `namespace=` in every process."""
+
+        def address(namespace: str) -> str:
+            return address_of(function, {**(arguments or {}), "namespace": namespace})
+
+        return cls(
+            name=name or function, address=address, make=lambda namespace: store_of(address(namespace)),
+            claims=frozenset(claims), **more,
+        )  # fmt: skip
+
+    @classmethod
+    def of_url(
+        cls, url: str, *, claims: Iterable[Level] | None = None, run: str = "", **more: Any
+    ) -> "Subject":
+        """Return the subject of a store's URL. Files are made beside what it names, in a place of the `run`'s own.
+
+        `memory:` claims what a store can that keeps nothing, all others everything.
+        """
+        if url.startswith(ADAPTER):
+            place = f"{url.removeprefix(ADAPTER)}{run and f'/{run}'}"
+            return cls.of_call(
+                "holdfast.testing.conformance.four_methods:adapter_store",
+                {"adapter": "holdfast.testing.own_adapter:FourMethods", "base_dir": place},
+                name="four methods over files", claims=ALL if claims is None else claims,
+                adapter="holdfast.testing.own_adapter:FourMethods", place=place if run else "", **more,
+            )  # fmt: skip
+        parsed = parse(url)
+        kept = parsed.scheme != "memory"
+        url, made = _beside(url, parsed.scheme, run) if run else (url, "")
+        if claims is None:
+            claims = ALL if kept else IN_MEMORY
+
+        def address(namespace: str) -> str:
+            return in_namespace(url, namespace)
+
+        return cls(
+            name=parsed.text, address=address if kept else None, keeps=kept, claims=frozenset(claims),
+            make=lambda namespace: open_store(in_namespace(url, namespace)), place=made,
+            reader=(lambda namespace: f"{address(namespace)}&mode=ro") if parsed.scheme == "file" else None,
+            **more,
+        )  # fmt: skip
+
+    def lacks(self, need: str) -> str:
+        """Return why what a check needs is not so, a reason for which it says nothing here; "" where it is."""
+        lacking = {
+            "fresh": (self.single, "it was given one store object only"),
+            "again": (not self.keeps, "what it stores is in the store object itself"),
+            "elsewhere": (self.address is None, "no other process can reach it"),
+            "shared": (not self.found.shared, "one process at a time has it open"),
+            "alone": (self.found.shared, "several processes may have it open"),
+            "reader": (self.reader is None, "there is no view that only reads"),
+            "adapter": (not self.adapter, "it is no adapter of four methods"),
+            "served": (not self._is_served(), "it has no server"),
+        }
+        lacks, why = lacking.get(need, (False, ""))
+        return why if lacks else ""
+
+    def _is_served(self) -> bool:
+        return self.server is not None or self.found.url.partition(":")[0].startswith(SERVED)
+
+    def tidy(self) -> None:
+        """Remove the folder or files that were made for it, if there are any."""
+        for place in Path(self.place).parent.glob(f"{Path(self.place).name}*") if self.place else ():
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+
+
+SERVED: Final = ("redis", "unix", "postgres", "mongodb")
+
+
+def address_of(function: str, arguments: Mapping[str, Any]) -> str:
+    """Return the address of the store that `module:callable` returns for these arguments."""
+    return MAKE + msgspec.json.encode({"call": function, "arguments": arguments}).decode()
+
+
+def named(place: str) -> Any:
+    """Return what `module:name` is; raises InvalidOption where there is no such thing."""
+    module, colon, name = place.partition(":")
+    try:
+        found: Any = import_module(module)
+        for part in name.split(".") if colon else ():
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise InvalidOption(f"there is no {place}: {error}") from error
+    return found
+
+
+def _named(make: Any) -> str:
+    return getattr(make, "__qualname__", "") or type(make).__name__
+
+
+def _beside(url: str, scheme: str, run: str) -> tuple[str, str]:
+    """Return the URL of a place beside what a URL of files names, and that place."""
+    if scheme not in ("file", "sqlite"):
+        return url, ""
+    path, mark, options = url.partition("?")
+    if scheme == "file":
+        path = f"file:{parse(path).path or './logs/data'}/{run}"
+        return f"{path}{mark}{options}", path.removeprefix("file:")
+    path = f"{path}.{run}"
+    place = parse(path).path
+    return f"{path}{mark}{options}", place.removeprefix("/") if path.startswith("sqlite://") else place
