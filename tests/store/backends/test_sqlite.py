@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from holdfast.store import Event, Key, Names, Record, Store, open_store
+from holdfast.store import Append, Event, Key, Names, Put, Record, Store, open_store
 from holdfast.store.backends.sqlite.store import SqliteStore
 from holdfast.store.wrappers.base import Wrapper
 from tests.store.contract import StoreContract
@@ -25,6 +25,25 @@ class TestSqliteNamespace(StoreContract):
     @pytest.fixture
     def store(self, tmp_path: Path) -> Store:
         return open_store(f"sqlite:///{tmp_path}/state.db?namespace=Other/One'")
+
+
+def bytes_read() -> int:
+    """Return how many bytes this process has read so far, of files in the cache too."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="only Linux counts what a process reads")
+async def test_nobody_reads_a_large_value_who_looks_for_the_key_beside_it(tmp_path: Path) -> None:
+    async with open_store(f"sqlite:///{tmp_path}/state.db") as store:
+        await store.commit([Put(Key("n", "50"), "x" * 5_000_000), Append("s", "x" * 5_000_000)])
+        before = bytes_read()
+        await store.commit([Put(Key("n", f"{i:02d}-"), i) for i in range(100)])
+        await store.commit([Append("s", i) for i in range(3)])
+        await store.get(*(Key("n", f"{i:02d}-") for i in range(100)))
+        assert await store.last_number("s") == 4
+        assert bytes_read() - before < 20_000_000
+        assert len([record async for record in store.scan("n", after="49-", limit=1)]) == 1
+        assert bytes_read() - before > 5_000_000  # the control: this one is read
 
 
 class SeenFromOutside(Wrapper):

@@ -50,7 +50,7 @@ class Reader:
 
     async def read(self, stream: str, after: int, limit: int | None) -> AsyncIterator[Event]:
         """Yield the events of a stream by number; raises Corrupt where one is missing."""
-        last, left = max(after, 0), limit
+        last, left = min(max(after, 0), 2**63 - 1), limit
         while left is None or left > 0:
             page = PAGE if left is None else min(PAGE, left)
             rows = await self._lines.fetch(self._sql.read, self._namespace, stream, last, page)

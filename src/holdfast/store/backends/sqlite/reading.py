@@ -93,7 +93,7 @@ def events(
     return connection.execute(
         "SELECT number, value, version FROM events WHERE namespace = ? AND stream = ? AND number > ? "
         "ORDER BY number LIMIT ?",
-        (space.number, stream, after, limit),
+        (space.number, stream, min(max(after, 0), 2**63 - 1), limit),
     ).fetchall()
 
 
