@@ -33,6 +33,10 @@ COMMANDS: Final = {
     "demo": ("holdfast.cli.demo:demo", "Trade while being killed again and again, and lose nothing."),
     "candles": ("holdfast.cli.candles:candles", "Write made-up candles to a file, to try things with."),
     "exchange-sim": ("holdfast.cli.exchange_sim:exchange_sim", "Run a simulated exchange to trade on."),
+    "conform": (
+        "holdfast.cli.conform:conform",
+        "Examine a backend, your own too: does it keep what it claims?",
+    ),
     "store": (
         "holdfast.cli.store:STORE",
         "Look into a store, also while a bot uses it; verify it, copy it, move it.",

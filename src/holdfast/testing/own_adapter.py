@@ -1,6 +1,7 @@
 """A user's own adapter, as small as one can be: four methods over plain files. It must lose nothing either."""
 
 import os
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +30,7 @@ class FourMethods(PersistBase):
 
     def __init__(self, entity_name: str, base_dir: str) -> None:
         super().__init__(entity_name, base_dir)
-        self._folder = Path(base_dir, quote(entity_name, safe=""))
+        self._folder = Path(base_dir, plain(entity_name))
 
     async def wait_for_init(self, initial: bool = False) -> None:
         """Make the folder."""
@@ -54,7 +55,13 @@ class FourMethods(PersistBase):
         os.replace(part, path)
 
     def _path(self, entity_id: str | int) -> Path:
-        return self._folder / f"{quote(str(entity_id), safe='')}.json"
+        return self._folder / f"{plain(str(entity_id))}.json"
+
+
+def plain(name: str) -> str:
+    """Return a file name for any name: no two get the same, and none is too long."""
+    short = quote(name, safe="").replace(".", "%2E")
+    return short if len(short) < 200 else sha256(name.encode()).hexdigest()
 
 
 def adapters_at(url: str) -> Adapters:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast.errors import Conflict
-from holdfast.store import Append, Check, Key, Put, Store
+from holdfast.store import Append, Change, Check, Key, Put, Store
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, check
 from holdfast.testing.own_adapter import store_of
@@ -67,7 +67,7 @@ async def refused_unseen(case: Case) -> None:
 
     async def refuse() -> None:
         for _ in range(case.much(20)):
-            never = [*(Put(key, NEVER) for key in KEYS), Append(STREAM, NEVER)]
+            never: list[Change] = [*(Put(key, NEVER) for key in KEYS), Append(STREAM, NEVER)]
             with suppress(Conflict):
                 await store.commit([*never, Check(Key("zz", "zz"), "nobody")])
                 case.broken("a commit whose Check does not hold was done")
@@ -156,7 +156,7 @@ async def _watched(case: Case, store: Store, address: str) -> None:
     arguments = {"address": address, "stop": str(stop)}
     watching = [asyncio.ensure_future(case.live(watch, {**arguments, "ready": str(path)})) for path in ready]
     try:
-        while not all(path.exists() for path in ready) and not any(life.done() for life in watching):
+        while not all(path.exists() for path in ready) and not any(life.done() for life in watching):  # noqa: ASYNC110
             await asyncio.sleep(0.002)
         await _write(store, case.much(25))
     finally:

@@ -20,6 +20,7 @@ from holdfast.testing.conformance.checks import Broken, Check, chance
 from holdfast.testing.conformance.recording import History, Recorded
 from holdfast.testing.conformance.subject import Found, Subject
 from holdfast.testing.crash import Life, Nursery
+from holdfast.testing.own_adapter import store_of
 
 __all__ = ("Bench", "Case", "Pace", "everything", "lacking", "look", "value")
 
@@ -87,6 +88,10 @@ class Case:
     def closed_store(self, namespace: str | None = None) -> Recorded:
         """Return a store that is not open."""
         return Recorded(self.subject.make(namespace or self.namespace()), self.history)
+
+    def closed_store_at(self, address: str) -> Recorded:
+        """Return the store of an address, not open."""
+        return Recorded(store_of(address), self.history)
 
     def address(self, namespace: str) -> str:
         """Return what opens a namespace in another process."""

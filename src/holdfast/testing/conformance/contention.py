@@ -107,7 +107,7 @@ async def cancelled_commits(case: Case) -> None:
     store = await case.store()
     count = case.much(16)
     for number in range(count):
-        changes = [Put(A, number), Put(B, number), Append("history", number)]
+        changes: list[Change] = [Put(A, number), Put(B, number), Append("history", number)]
         task = asyncio.ensure_future(store.commit(changes))
         for _ in range(number % 5):
             await asyncio.sleep(0)

@@ -32,6 +32,7 @@ class Result(Struct, frozen=True, kw_only=True):
     said: str = ""
     history: tuple[str, ...] = ()
     counts: dict[str, int] = {}
+    seed: int = 0
     seconds: float = 0.0
 
 
@@ -85,12 +86,13 @@ def examine(
 
     `tell` is called with each result as it comes, `begin` before each check. Raises what opening the store raises.
     """
-    claims = [level for level in Level if level in (subject.claims if levels is None else set(levels))]
     subject.found = asyncio.run(look(subject))
+    wanted = _shown(subject) if levels is None else set(levels)
+    claims = [level for level in Level if level in wanted]
     results: list[Result] = []
     with bench or Bench(preload=subject.preload) as shared:
         for one in (one for level in claims for one in _listed(level)):
-            if only and one.name not in only:
+            if (only and one.name not in only) or ("adapter" in one.needs and not subject.adapter):
                 continue
             begin(one)
             results.append(made(one, subject, shared, seed=seed, pace=pace))
@@ -99,6 +101,13 @@ def examine(
         subject=subject.name, claims=tuple(claims), seed=seed, found=subject.found, results=tuple(results),
         real=subject.real,
     )  # fmt: skip
+
+
+def _shown(subject: Subject) -> set[Level]:
+    """Return the levels claimed: where nobody said which, those that this kit has checks of."""
+    if subject.claims is not None:
+        return set(subject.claims)
+    return {level for level in subject.claimed if all_checks(level)}
 
 
 def _listed(level: Level) -> list[Check]:
@@ -129,7 +138,7 @@ def made(check: Check, subject: Subject, bench: Bench, *, seed: int, pace: Pace)
             state, said, history = "broken", error.args[0], error.facts["history"]
     return Result(
         name=check.name, level=check.level, promise=check.promise, state=state, said=said, history=history,
-        counts=counts, seconds=round(time.monotonic() - began, 3),
+        counts=counts, seed=seed, seconds=round(time.monotonic() - began, 3),
     )  # fmt: skip
 
 

@@ -45,15 +45,15 @@ class Subject(Struct, kw_only=True):
     """A backend under examination.
 
     `address` returns what opens a namespace in any process, `make` a store that is not open; `reader` the address of
-    a view that only reads, beside a writer. `keeps`: another store object finds what one has stored (False: it is
-    in the object). `adapter` is the class of four methods below, where that is what is examined, and `real` is False
-    for a stand-in whose durability says nothing of the real thing.
+    a view that only reads, beside a writer. `claims` is None for all that its durability allows. `keeps`: another
+    store object finds what one has stored (False: it is in the object). `adapter` is the class of four methods below,
+    where that is what is examined. `real` is False for a stand-in whose durability says nothing of the real thing.
     """
 
     name: str
     make: Callable[[str], Store]
     address: Callable[[str], str] | None = None
-    claims: frozenset[Level] = ALL
+    claims: frozenset[Level] | None = None
     server: ServerProcess | None = None
     reader: Callable[[str], str] | None = None
     adapter: str = ""
@@ -68,19 +68,24 @@ class Subject(Struct, kw_only=True):
     @classmethod
     def of_store(cls, store: Store, *, claims: Iterable[Level] = IN_MEMORY) -> "Subject":
         """Return the subject of one store object that is empty: for what needs no second one."""
-        return cls(name=store.url, make=lambda _: store, claims=frozenset(claims), keeps=False, single=True)
+        return cls(name=store.url, make=lambda _: store, claims=_levels(claims), keeps=False, single=True)
 
     @classmethod
     def of_factory(
-        cls, make: Callable[[str], Store], *, name: str = "", claims: Iterable[Level] = ALL, **more: Any
+        cls,
+        make: Callable[[str], Store],
+        *,
+        name: str = "",
+        claims: Iterable[Level] | None = None,
+        **more: Any,
     ) -> "Subject":
         """Return the subject of a callable `(namespace) -> Store` of this process; other processes cannot call it."""
-        return cls(name=name or _named(make), make=make, claims=frozenset(claims), **more)
+        return cls(name=name or _named(make), make=make, claims=_levels(claims), **more)
 
     @classmethod
     def of_call(
         cls, function: str, arguments: Mapping[str, Any] | None = None, *, name: str = "",
-        claims: Iterable[Level] = ALL, **more: Any,
+        claims: Iterable[Level] | None = None, **more: Any,
     ) -> "Subject":  # fmt: skip
         """Return the subject of `module:callable`, called with `arguments` and `namespace=` in every process."""
 
@@ -89,40 +94,47 @@ class Subject(Struct, kw_only=True):
 
         return cls(
             name=name or function, address=address, make=lambda namespace: store_of(address(namespace)),
-            claims=frozenset(claims), **more,
+            claims=_levels(claims), **more,
         )  # fmt: skip
 
     @classmethod
     def of_url(
-        cls, url: str, *, claims: Iterable[Level] | None = None, run: str = "", **more: Any
+        cls, url: str, *, claims: Iterable[Level] | None = None, run: str = "", name: str = "", **more: Any
     ) -> "Subject":
         """Return the subject of a store's URL. Files are made beside what it names, in a place of the `run`'s own.
 
-        `memory:` claims what a store can that keeps nothing, all others everything.
+        It claims, unless told otherwise, what a store can of the durability that it declares.
         """
         if url.startswith(ADAPTER):
             place = f"{url.removeprefix(ADAPTER)}{run and f'/{run}'}"
             return cls.of_call(
                 "holdfast.testing.conformance.four_methods:adapter_store",
                 {"adapter": "holdfast.testing.own_adapter:FourMethods", "base_dir": place},
-                name="four methods over files", claims=ALL if claims is None else claims,
+                name="four methods over files", claims=claims,
                 adapter="holdfast.testing.own_adapter:FourMethods", place=place if run else "", **more,
             )  # fmt: skip
         parsed = parse(url)
         kept = parsed.scheme != "memory"
         url, made = _beside(url, parsed.scheme, run) if run else (url, "")
-        if claims is None:
-            claims = ALL if kept else IN_MEMORY
 
         def address(namespace: str) -> str:
             return in_namespace(url, namespace)
 
         return cls(
-            name=parsed.text, address=address if kept else None, keeps=kept, claims=frozenset(claims),
+            name=name or parsed.text, address=address if kept else None, keeps=kept, claims=_levels(claims),
             make=lambda namespace: open_store(in_namespace(url, namespace)), place=made,
             reader=(lambda namespace: f"{address(namespace)}&mode=ro") if parsed.scheme == "file" else None,
             **more,
         )  # fmt: skip
+
+    @property
+    def claimed(self) -> frozenset[Level]:
+        """The levels that are claimed; by default what can be with the durability that was found."""
+        if self.claims is not None:
+            return self.claims
+        if self.found.durability is Durability.NONE:
+            return IN_MEMORY
+        return ALL if self.found.durability >= Durability.POWER_LOSS else ALL - {Level.POWER_SAFE}
 
     def lacks(self, need: str) -> str:
         """Return why what a check needs is not so, a reason for which it says nothing here; "" where it is."""
@@ -169,6 +181,10 @@ def named(place: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise InvalidOption(f"there is no {place}: {error}") from error
     return found
+
+
+def _levels(claims: Iterable[Level] | None) -> frozenset[Level] | None:
+    return None if claims is None else frozenset(map(Level, claims))
 
 
 def _named(make: Any) -> str:

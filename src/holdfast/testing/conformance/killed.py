@@ -1,0 +1,195 @@
+"""Crash-safe: processes killed at every named point, before every system call that writes, at random, in recovery.
+
+A kill says nothing of what a power cut leaves: the kernel keeps what was written. That is the level power-safe.
+"""
+
+import asyncio
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from holdfast.testing.conformance.case import Case
+from holdfast.testing.conformance.checks import Level, NotShown, check
+from holdfast.testing.conformance.script import Script, reopen, state_of, told_of, work
+from holdfast.testing.crash import Kill, Life
+from holdfast.testing.verdict import judged
+from holdfast.testing.workloads import bank, prepare
+
+__all__ = ("Place", "bank_at", "condemned")
+
+COMMITS: Final = 5
+WRITERS: Final = 60
+CALLS: Final = (
+    "write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync,sync_file_range,rename,renameat,renameat2,unlink,unlinkat,"
+    "link,linkat,ftruncate,truncate,fallocate,mkdir,mkdirat,sendto,sendmsg"
+)
+"""What may change something outside the process; -e does without those that this machine does not know."""
+
+
+class Place:
+    """A namespace on which one script goes on, however often who makes its commits is killed."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.address = case.address(case.namespace())
+        self.script = Script(case.seed)
+        self.done = 0
+        self._lives = 0
+
+    async def life(self, *kills: Kill, traced: str = "") -> Life:
+        """Let a child make the next commits, until it is killed or done."""
+        self._lives += 1
+        arguments = {
+            "address": self.address, "log": str(self._log), "seed": self.case.seed, "begin": self.done,
+            "count": COMMITS, "traced": traced,
+        }  # fmt: skip
+        return await self.case.live(work, arguments, kills=kills)
+
+    async def look(self, life: Life, when: str) -> None:
+        """Fail unless the state is that after all commits that were acknowledged, or one more."""
+        if life.ended == "hung" or (life.ended == "raised" and life.error != "TimeoutError"):
+            self.case.broken(f"{when}, the next one {life.ended}: {life.error} {life.message}")
+        acknowledged, asked = told_of(self._log, self.done)
+        store = self.case.closed_store_at(self.address)
+        async with store:
+            state = await state_of(store)
+            found = self.script.found(state, acknowledged, asked)
+        if found is None:
+            self.case.broken(f"{when}: {self.script.fault(state, acknowledged, asked)}", self._story(asked))
+        self.done = found
+
+    @property
+    def _log(self) -> Path:
+        return self.case.folder / f"life-{self._lives}"
+
+    def _story(self, asked: int) -> list[str]:
+        from holdfast.testing.conformance.recording import changed
+
+        made = [self.script.commit(number) for number in range(max(0, asked - 3), asked)]
+        return [f"commit {commit_id} {changed(changes)}" for changes, commit_id in made]
+
+
+@check(Level.CRASH_SAFE, promise="killed at a named point of a commit, it has lost nothing, torn nothing, and goes on",
+       needs=("elsewhere",))  # fmt: skip
+async def killed_at_points(case: Case) -> None:
+    """Kill at every named point that opening, committing and closing reach; then once more while it recovers."""
+    place = Place(case)
+    life = await place.life()
+    await place.look(life, "undisturbed")
+    points = sorted(set(life.reached))
+    if not points:
+        raise NotShown("it passes no named points (`holdfast.points`): see killed-before-calls")
+    kills = [Kill(point=point, nth=1) for point in points]
+    kills += [Kill(point=point, nth=life.reached.count(point)) for point in points]
+    case.random.shuffle(kills)
+    killed = again = 0
+    for kill in kills[: case.much(8)]:
+        life = await place.life(kill)
+        killed += life.ended == "killed"
+        if life.ended == "killed":
+            nth = case.random.randint(1, 12)
+            recovery = await case.live(reopen, {"address": place.address}, kills=[Kill(nth=nth)])
+            again += recovery.ended == "killed"
+        await place.look(life, f"killed at {kill.point} ({kill.nth})")
+    case.tell(points=len(points), kills=killed, kills_in_recovery=again)
+
+
+@check(Level.CRASH_SAFE, promise="killed before any system call that writes or sends, it has lost and torn nothing",
+       needs=("elsewhere", "strace"))  # fmt: skip
+async def killed_before_calls(case: Case) -> None:
+    """Kill, by strace, before each of the calls that change something outside the process."""
+    place = Place(case)
+    trace = case.folder / "trace"
+    life = await traced_life(place, ["-o", str(trace), "-e", f"trace={_calls()}"])
+    await place.look(life, "undisturbed")
+    # strace counts the calls of each thread by themselves.
+    calls = Counter(line.split()[0] for line in trace.read_text().splitlines())
+    numbers = list(range(1, max(calls.values(), default=1) + 1))
+    case.random.shuffle(numbers)
+    killed = 0
+    for number in numbers[: case.much(8)]:
+        inject = f"inject={_calls()}:signal=KILL:when={number}"
+        life = await traced_life(place, ["-o", "/dev/null", "-e", f"trace={_calls()}", "-e", inject])
+        killed += life.ended == "killed"
+        await place.look(life, f"killed before system call {number} of a thread")
+    case.tell(calls=calls.total(), kills=killed)
+
+
+@check(Level.CRASH_SAFE, promise="killed at random under load, it has lost, doubled and torn nothing",
+       needs=("elsewhere",))  # fmt: skip
+async def killed_at_random(case: Case) -> None:
+    """Kill processes of writers and readers, at random instants, while others go on if they may."""
+    namespace = case.namespace()
+    address = case.address(namespace)
+    await prepare(address)
+    logs: list[Path] = []
+    count = 2 if case.subject.found.shared else 1
+    turns = min(case.much(3), WRITERS // 2 // count)
+    for _ in range(turns):
+        after = 0.1 + case.random.random() * 0.4
+        kills: list[Sequence[Kill]] = [[Kill(after=after)], *([()] * (count - 1))]
+        await bank_at(case, address, logs, kills, limit=0.5)
+    await condemned(case, address, logs)
+    case.tell(kills=turns)
+
+
+async def bank_at(
+    case: Case, address: str, logs: list[Path], kills: Sequence[Sequence[Kill]], *, limit: float
+) -> None:
+    """Let processes of the bank live, each to its kill or its limit; their logs are added to `logs`."""
+    everyone = [f"w{number}" for number in range(WRITERS)]
+    lives = []
+    for due in kills:
+        first = len(logs) * 2
+        logs.append(case.folder / f"bank-{len(logs)}")
+        arguments = {
+            "url": address, "log": str(logs[-1]), "writers": everyone[first : first + 2], "everyone": everyone,
+            "stop": str(case.folder / "stop"), "seed": case.seed + len(logs), "limit": limit,
+        }  # fmt: skip
+        lives.append(case.live(bank, arguments, kills=due))
+    for life in await asyncio.gather(*lives):
+        if life.ended in ("raised", "hung"):
+            case.broken(f"a process {life.ended}: {life.error} {life.message}")
+
+
+async def condemned(case: Case, address: str, logs: Sequence[Path]) -> None:
+    """Fail unless what the bank holds is what its writers and readers were told."""
+    verdict = await judged(address, logs)
+    case.tell(commits=verdict.counts.get("acknowledged", 0), unknown=verdict.counts.get("unknown commits", 0))
+    if not verdict.sound:
+        kinds = {
+            "lost": verdict.lost,
+            "doubled": verdict.doubled,
+            "torn": verdict.torn,
+            "wrong": verdict.wrong,
+        }
+        said = ", ".join(f"{len(found)} {kind}" for kind, found in kinds.items() if found)
+        case.broken(said, [line[:300] for found in kinds.values() for line in found][:8])
+
+
+async def traced_life(place: Place, options: Sequence[str]) -> Life:
+    """Let a child make the next commits under strace; raises NotShown where that may not attach to it."""
+    pid_file = place.case.folder / "pid"
+    with suppress(FileNotFoundError):
+        pid_file.unlink()
+    living = asyncio.ensure_future(place.life(traced=str(pid_file)))
+    while not pid_file.exists() and not living.done():  # noqa: ASYNC110  # another process makes it
+        await asyncio.sleep(0.002)
+    if not pid_file.exists():
+        return await living
+    command = ["strace", "-f", "-qq", *options, "-p", pid_file.read_text()]
+    tracer = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
+    life = await living
+    _, said = await tracer.communicate()
+    if life.error == "TimeoutError":
+        raise NotShown(
+            f"strace cannot attach to a process here: {said.decode(errors='replace').strip()[:200]}"
+        )
+    return life
+
+
+def _calls() -> str:
+    return ",".join(f"?{call}" for call in CALLS.split(","))
