@@ -31,8 +31,8 @@ def past(found: Expect) -> Unsupported:
     """Return what a commit past the guard is refused with."""
     return Unsupported(
         "this namespace is guarded: it is replicated, is a replica, or was promoted elsewhere, and a commit past that "
-        "would be missing there. Open it with its replicas (?replica=URL), or end it first (`unreplicate`). "
-        "Nothing was changed",
+        "would be missing there. Open it with its replicas (?replica=URL), or end that first (`holdfast store "
+        "unreplicate`); `holdfast store replicas` says what it is. Nothing was changed",
         key=GUARD,
         found=found,
     )

@@ -453,3 +453,25 @@ async def test_by_hand_nothing_is_made_a_primary_that_is_none(tmp_path: Path) ->
             await forget(store, "x")
     async with plain:
         await plain.commit([Put(A, 1)])
+
+
+async def test_whoever_asks_for_all_of_it_gets_nothing_less(tmp_path: Path) -> None:
+    """The old primary answered when somebody looked, and not when it came to it."""
+    urls = await filled(tmp_path)
+    old = Down(open_store(urls[0]))
+    old.down = True
+    with pytest.raises(Unavailable, match="was not promoted"):
+        await promote(open_store(urls[1]), old=old, complete=True)
+    with pytest.raises(Unavailable, match="no longer the primary|was not promoted"):
+        await promote(open_store(urls[1]), complete=True)
+    old.down = False
+    assert (await promote(open_store(urls[1]), old=old, complete=True)).loss is None
+
+
+async def test_a_replica_that_parted_has_not_caught_up() -> None:
+    one, two = open_store("memory:"), open_store("memory:")
+    async with two:
+        await two.commit([Put(A, "somebody else's")])
+    async with replicated(one, [two]) as store:
+        await erring(store)
+        assert not await store.caught_up(seconds=0.01)

@@ -11,7 +11,7 @@ from holdfast.cli import codes
 from holdfast.cli.options import Json, Namespace
 from holdfast.cli.output import Output
 from holdfast.cli.store.copy import Place
-from holdfast.cli.store.reading import bare_reader, reader, replica_urls
+from holdfast.cli.store.reading import bare, bare_reader, reader, replica_urls
 from holdfast.errors import StoreMissing
 from holdfast.store import Store, open_store
 from holdfast.store.wrappers.replicated import Seen, Status, look, status
@@ -66,7 +66,12 @@ async def _found(asked: str, namespace: str | None) -> Found:
         for member in standing.members.values():
             if (member.url, member.namespace) not in there:
                 seen.append(await look(primary, None, url=member.url, namespace=member.namespace))
-    return Found(url=primary.url, namespace=primary.namespace, standing=standing, replicas=seen)
+        standing = await status(
+            primary
+        )  # a replica that was asked is never ahead of what is told of its primary
+    return Found(
+        url=bare(asked, namespace).url, namespace=primary.namespace, standing=standing, replicas=seen
+    )
 
 
 async def _seen(primary: Store, asked: str, namespace: str | None) -> Seen:
@@ -116,16 +121,21 @@ def _table(found: list[Seen]) -> Table:
     table.add_column("name", style="dim", no_wrap=True)
     for one in found:
         behind = None if one.seconds is None else f"{one.seconds:.0f} s"
-        wrong = "" if one.error is None else "does not follow" if one.state != "unknown" else "not reached"
         table.add_row(
             one.url,
-            wrong or one.state,
+            _state(one),
             _number(one.number),
             _number(one.behind),
             behind or "?",
             one.name or "",
         )
     return table
+
+
+def _state(one: Seen) -> str:
+    if one.state == "unknown":
+        return "not asked" if one.error is None else "not reached"
+    return one.state if one.error is None or one.state in ("promoted", "aside") else "does not follow"
 
 
 def _number(number: int | None) -> str:

@@ -46,7 +46,7 @@ def reseed(
     output = Output(json=json)
     primary = bare(store, namespace)
     one, two = (bare(each, None if says_namespace(each) else primary.namespace) for each in (old, fresh))
-    if (one.url, one.namespace) in ((two.url, two.namespace), (primary.url, primary.namespace)):
+    if len({(each.url, each.namespace) for each in (primary, one, two)}) < 3:
         raise InvalidOption("name the primary, its replica and an empty store: three different ones")
     if not isinstance(asyncio.run(standing_of(bare_reader(store, namespace))).role, Primary):
         raise Unsupported(f"{primary.url} is no primary: `holdfast store replicas` says what it is")
@@ -64,8 +64,9 @@ def reseed(
 
 async def _reseeded(output: Output, primary: Store, old: Store, fresh: Store) -> Verified:
     async with Replicated(primary, [fresh]) as store:
-        while not _has_begun(store):  # one that is not empty is refused here, before anything is set aside
-            await asyncio.sleep(0.05)  # the follower tells only of its first try
+        # One that is not empty is refused here, before anything is set aside.
+        while not _has_begun(store):  # noqa: ASYNC110  # the follower tells of its first try only
+            await asyncio.sleep(0.05)
         await _set_aside(store, old, fresh)
         output.note(f"{old.url} is set aside; copying")
         while not await store.caught_up(seconds=WAIT):

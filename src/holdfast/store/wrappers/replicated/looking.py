@@ -24,7 +24,8 @@ class Seen(Struct, frozen=True, kw_only=True):
     """A replica as it was found: it has the primary's commits up to `number`, and lacks `behind` of them.
 
     `seconds` is how old the first is that it lacks, None where that is not known. `error` says why it cannot follow, or
-    not be looked at: then `number` is what the primary knows that it has. `name` is its name at the primary.
+    not be looked at: then `number` is what the primary knows that it has. `name` is its name at the primary. What a
+    promoted one lacks (`behind`) is what was lost.
     """
 
     url: str
@@ -78,6 +79,8 @@ async def _asked(outbox: Outbox, replica: Store, known: Seen) -> Seen:
         ours = await _role(outbox.store)
         begins = isinstance(ours, Primary) and role.epoch < ours.epoch  # counted anew from here
         return replace(known, state=role.state, name=role.name, number=0 if begins else role.number)
+    if isinstance(role, Primary) and _succeeds(role, await _role(outbox.store)):
+        return replace(known, state="promoted", number=role.before_number, error=error)
     return replace(known, state=await _state(outbox, role), error=error)
 
 
@@ -88,8 +91,6 @@ async def _role(store: Store) -> Role | None:
 
 async def _state(outbox: Outbox, role: Role | None) -> State:
     ours = await _role(outbox.store)
-    if isinstance(role, Primary) and _succeeds(role, ours):
-        return "promoted"
     if isinstance(role, Replica) and _is_of(role, ours):
         return role.state
     return "new" if role is None else "aside" if isinstance(role, Aside) else "other"
@@ -100,7 +101,7 @@ def _is_of(role: Primary | Replica, ours: Role | None) -> bool:
 
 
 def _succeeds(role: Primary, ours: Role | None) -> bool:
-    return _is_of(role, ours) and isinstance(ours, Primary | Fenced) and role.epoch > ours.epoch
+    return _is_of(role, ours) and isinstance(ours, Primary | Fenced) and role.epoch == ours.epoch + 1
 
 
 async def _wrong(outbox: Outbox, replica: Store, role: Role | None) -> str | None:

@@ -180,10 +180,11 @@ def loss_of(record: Record | None) -> Loss | None:
 
 def lost(loss: Loss) -> str:
     """Return what a promotion may have lost, in a sentence for people."""
+    known = f", at least {loss.at_least} of them" if loss.at_least else ""
     return (
-        f"This namespace was promoted from a replica that ended at commit {loss.number} ({loss.last}) of its primary, "
-        f"at least {loss.at_least} behind it; what came after is missing here, and nobody knows how much "
-        f"({loss.reason}). Compare with the exchange, then accept the loss (`holdfast store accept-loss`)."
+        f"This namespace was promoted from a replica that ended at commit {loss.number} ({loss.last}) of its primary; "
+        f"what came after is missing here{known}, and nobody knows how much ({loss.reason}). Compare with the "
+        "exchange, then accept the loss (`holdfast store accept-loss`)."
     )
 
 

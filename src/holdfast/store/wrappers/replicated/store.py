@@ -180,7 +180,7 @@ class Replicated(Wrapper):
         length = await self._opened().length()
         limit = self._clock.monotonic() + seconds
         while any(
-            f.position is None or not f.position.is_whole or f.position.number < length
+            f.error is not None or f.position is None or not f.position.is_whole or f.position.number < length
             for f in self.followers
         ):
             if self._clock.monotonic() > limit:
