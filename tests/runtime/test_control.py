@@ -1,6 +1,7 @@
 """What a user asks of a run, and what stays of it: stop and resume, close and cancel, letting go, taking over."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -10,8 +11,10 @@ from typing import Any
 
 import pytest
 
-from holdfast.errors import AdapterInUse, Orphaned, Unknown, WrongNamespace
+from holdfast import points
+from holdfast.errors import AdapterInUse, InvalidOption, Orphaned, Unknown, WrongNamespace
 from holdfast.runtime.desk import Desk
+from holdfast.runtime.live.control import Control
 from holdfast.runtime.live.run import LiveRun
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.trading.events import Closed, Opened, Scheduled, Started, Stopped, SymbolHalted
@@ -249,3 +252,58 @@ def test_minutes_are_those_of_the_market() -> None:
     told = asyncio.run(follow(run_of(desk_of(world, store, {3: LONG}, manage=None))))
     [opened] = [event for event in told if isinstance(event, Opened)]
     assert minute(opened.at) == 3
+
+
+class Died(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+async def died_before_sending(world: World, store: MemoryStore, patch: pytest.MonkeyPatch) -> None:
+    """Leave an entry in the store that was decided and committed, and never sent."""
+    run = run_of(desk_of(world, store, {2: LONG}))
+
+    def die(name: str) -> None:
+        if name == "live.committed" and run.engine.seats[0].row is not None:
+            raise Died
+
+    with patch.context() as inside:
+        inside.setattr(points, "reached", die)
+        with pytest.raises(Died):
+            await run.trade(lambda events: None)
+    assert not world.orders
+
+
+async def doubled_by(wish: str, after: int, patch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Return what is sent twice where a user has a wish that many steps into a start, which has an entry to settle."""
+    world, store = World({"A": RISES}), MemoryStore()
+    await died_before_sending(world, store, patch)
+    run = run_of(desk_of(world, store, {2: LONG}))
+    trading = asyncio.ensure_future(run.trade(lambda events: None))
+    for _ in range(after):
+        await asyncio.sleep(0)
+    with contextlib.suppress(InvalidOption):  # it has not started yet
+        await (run.close("A") if wish == "close" else run.resume("A"))
+    await trading
+    assert len(world.orders) >= 2
+    return world.doubled
+
+
+@pytest.mark.parametrize("wish", ["close", "resume"])
+def test_a_wish_waits_until_the_start_has_settled_what_was_left(
+    wish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would look for the same order, find none, and send it."""
+    for after in range(1, 60):
+        assert asyncio.run(doubled_by(wish, after, monkeypatch)) == {}
+
+
+def test_control_without_that_wait_an_order_is_sent_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Control.__init__
+
+    def unlocked(control: Control, parts: Any, _: Any) -> None:
+        made(control, parts, asyncio.Lock())
+
+    with monkeypatch.context() as inside:
+        inside.setattr(Control, "__init__", unlocked)
+        found = [asyncio.run(doubled_by("resume", after, inside)) for after in range(1, 60)]
+    assert any(found)

@@ -116,8 +116,11 @@ class Lease(Hold):
         return max(0.0, self._seconds - (self._clock.monotonic() - self._since))
 
     def checks(self, seats: Iterable[Seating]) -> list[Change]:
-        """Return what a commit about these seats must check: that they are still this run's."""
-        return [Check(owner_key(seat), self._owned[seat]) for seat in seats]
+        """Return what a commit about these seats must check: that they are still this run's; raises LeaseLost."""
+        asked = list(seats)
+        if missing := [owner_key(seat) for seat in asked if seat not in self._owned]:
+            raise LeaseLost(f"{named(missing)}: this run has let go of it", key=missing[0])
+        return [Check(owner_key(seat), self._owned[seat]) for seat in asked]
 
     def check(self) -> None:
         """Raise LeaseLost where a heartbeat has found that somebody else has taken over."""

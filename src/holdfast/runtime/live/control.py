@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Literal
 
-from holdfast.errors import Halted
+from holdfast.errors import Halted, InvalidOption
 from holdfast.runtime.live.agreement import release
 from holdfast.runtime.live.parts import Parts
 from holdfast.runtime.live.seat import Seat
@@ -38,6 +38,7 @@ class Control:
                 await self._parts.again(partial(self._released, seat))
 
     async def _released(self, seat: Seat) -> None:
+        _refuse_early(seat)
         if seat.held.run.halted:
             draft = seat.draft(self._parts.clock.now())
             await release(self._parts.store, seat, draft)
@@ -60,6 +61,7 @@ class Control:
 
     async def _wished(self, kind: Literal["close", "cancel"], seat: Seat) -> bool:
         parts = self._parts
+        _refuse_early(seat)
         if seat.row is not None and (reason := seat.held.run.halted):
             raise Halted(f"{seat.name} is halted: {reason}", reason=reason)
         now = await parts.exchange.now()
@@ -78,6 +80,7 @@ class Control:
                 await self._parts.again(partial(self._parts.orders.carry_out, seat))
 
     async def _marked(self, seat: Seat, stopped: bool) -> None:
+        _refuse_early(seat)
         draft = seat.draft(self._parts.clock.now())
         draft.run(stopped=stopped)
         if stopped:
@@ -85,3 +88,8 @@ class Control:
         else:
             draft.run(halted="")
         await self._parts.orders.commit(seat, draft)
+
+
+def _refuse_early(seat: Seat) -> None:
+    if seat.book is None:
+        raise InvalidOption(f"the run has not started on {seat.name} yet")

@@ -68,7 +68,8 @@ class Engine:
             await self._trade()
         except WentBack as error:
             if self._has_seats:  # else nothing rests on what is lost: the next start compares
-                await self._halt_all(str(error))
+                async with self._step:
+                    await self._halt_all(str(error))
             raise
         finally:
             self._parts.caller.close()
@@ -77,10 +78,12 @@ class Engine:
         try:
             await self._start.bind()
             if await self._seated():
-                await self._start.run()
+                async with self._step:  # what is settled here, a user's wish must not carry out beside it
+                    await self._start.run()
                 await self._rounds()
         except MarketEnded:
-            await self._finish("the market ended")
+            async with self._step:
+                await self._finish("the market ended")
 
     def detach(self) -> None:
         """Let go after the step under way: positions and orders stay as they are, and the next start resumes."""
