@@ -4,6 +4,8 @@ import asyncio
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -333,6 +335,63 @@ def test_passwords_are_never_shown(here: Here, place: Place) -> None:
     said.append(here("store", "promote", place.two, "--old", spare))
     assert [done.code for done in said] == [0, 0, 0, 0, 2, 0, 1, 2, 0, 2, 2]
     assert "s3cr3t" not in "".join(done.out + done.err for done in said)
+
+
+def test_what_is_encrypted_is_so_on_the_replica_too(here: Here, place: Place) -> None:
+    keys = place.folder / "keys"
+    keys.write_text(here("store", "key").out)
+    one, two = (f"sqlite:///{place.folder}/{name}.db" for name in ("first", "second"))
+    option = f"encrypt_key_file={keys}"
+
+    async def write() -> None:
+        async with open_store(f"{followed_by(one, two)}&{option}") as store:
+            await store.commit([Put(A, "in plain words")])
+
+    asyncio.run(write())
+    assert here("store", "replicas", f"{followed_by(one, two)}&{option}").code == 0
+    assert "in plain words" not in here("store", "show", "mine", "a", "--store", two).out
+    assert here("store", "promote", f"{two}?{option}", "--old", f"{one}?{option}", "--yes").code == 0
+    assert here("store", "unreplicate", two, "--yes").code == 0
+    assert "in plain words" in here("store", "show", "mine", "a", "--store", f"{two}?{option}").out
+
+
+KILLED = """
+import os, sys
+from holdfast import points
+from holdfast.cli import main
+points.reached = lambda point: os._exit(137) if point == sys.argv[1] else None
+main(sys.argv[2:])
+"""
+
+
+def killed_at(point: str, *words: str) -> int:
+    """Run a command that dies at a crash point; return how it ended."""
+    asked = [sys.executable, "-c", KILLED, point, *words]
+    return subprocess.run(asked, capture_output=True, timeout=60, check=False).returncode
+
+
+@pytest.mark.crash
+def test_a_re_seed_that_is_killed_goes_on(here: Here, place: Place) -> None:
+    place.write(400)
+    fresh = f"sqlite:///{place.folder}/fresh.db"
+    words = ("store", "reseed", place.one, place.two, fresh)
+    for point in ("replicated.claimed", "replicated.registered", "replicated.copied", "replicated.seeded"):
+        assert killed_at(point, *words) == 137, point
+    done = here(*words, "--json")
+    assert (done.code, done.summary["equal"]) == (0, True)
+    assert here("store", "replicas", followed_by(place.one, fresh)).code == 0
+
+
+@pytest.mark.crash
+def test_a_promotion_that_is_killed_goes_on(here: Here, place: Place) -> None:
+    place.write(50)
+    words = ("store", "promote", place.two, "--old", place.one, "--yes")
+    for point in ("replicated.fenced", "replicated.drained", "replicated.promoted"):
+        assert killed_at(point, *words) == 137, point
+        assert not commits_bare(place.one), "fenced it stays"
+    done = here(*words, "--json")
+    assert done.code == 0
+    assert (done.summary["epoch"], done.summary["number"], done.summary["loss"]) == (2, 55, None)
 
 
 @pytest.mark.crash

@@ -3,7 +3,7 @@
 A key is text, `name:base64url of 32 bytes`; several are separated by commas or lines. The first encrypts, all
 decrypt: so a new key is put before the old one, which leaves once nothing is encrypted with it any more.
 
-    python -c "from holdfast.store import new_key; print(new_key('2026-11'))"
+    holdfast store key 2026-11        # or new_key("2026-11") of holdfast.store
 
 A nonce is 96 random bits, which is safe for about 2**32 documents a key: at a thousand a second, change the key
 every month. No key is in a repr, an error or a document; a document names its key by name and fingerprint.
