@@ -1,0 +1,186 @@
+"""strace: run a program under it, and read its log as calls.
+
+Strings are asked for in hexadecimal, whole: nothing in a log line is then a quote, comma or bracket but strace's own.
+"""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from holdfast.errors import HoldfastError
+
+__all__ = ("CALLS", "FORKING", "Call", "Log", "TraceAgain", "Untraceable", "missing", "run", "unhex")
+
+CALLS: Final = (
+    "open", "openat", "openat2", "creat", "close", "close_range", "dup", "dup2", "dup3", "fcntl", "lseek",
+    "write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "copy_file_range", "splice", "vmsplice",
+    "truncate", "ftruncate", "fallocate", "rename", "renameat", "renameat2", "link", "linkat", "symlink", "symlinkat",
+    "unlink", "unlinkat", "mkdir", "mkdirat", "rmdir", "mknod", "mknodat", "fsync", "fdatasync", "sync", "syncfs",
+    "sync_file_range", "setxattr", "lsetxattr", "fsetxattr", "mmap", "io_uring_setup", "io_submit", "ioctl",
+    "chdir", "fchdir", "chroot", "mount", "clone", "clone3", "fork", "vfork", "execve", "execveat",
+)  # fmt: skip
+"""The calls that can change files, or what a descriptor means. (Those that change modes, owners or times are not.)"""
+
+FORKING: Final = frozenset({"clone", "clone3", "fork", "vfork"})
+"""The calls that make a process or thread."""
+
+_RESUMED: Final = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
+_UNFINISHED: Final = " <unfinished ...>"
+_LINE: Final = re.compile(r"(\d+) +(.*)", re.DOTALL)
+_RETURNED: Final = re.compile(r"\) += (-?\d+|\?|0x[0-9a-f]+)(.*)$")
+
+
+class Untraceable(HoldfastError):
+    """A program cannot be traced, or did what the model of a file system does not know: nothing is shown then."""
+
+
+class TraceAgain(Untraceable):
+    """How threads happened to run leaves open what happened: another trace of the same program will do."""
+
+
+class Call(Struct, frozen=True):
+    """A system call that returned: `began` is how many others had returned when it began."""
+
+    thread: int
+    name: str
+    args: tuple[str, ...]
+    result: str
+    began: int
+
+    @property
+    def failed(self) -> bool:
+        """Whether it returned an error."""
+        return self.result.startswith("-")
+
+
+@cache
+def missing() -> str:
+    """Return why nothing can be traced here; "" where it can."""
+    if not shutil.which("strace"):
+        return "strace is not installed"
+    tried = subprocess.run(["strace", "-o", "/dev/null", "true"], check=False, capture_output=True, text=True)  # noqa: S607
+    return f"strace may not trace here ({tried.stderr.strip()[:200]})" if tried.returncode else ""
+
+
+def run(program: Sequence[str], *, log: Path, environment: Mapping[str, str], limit: float) -> str:
+    """Run a program under strace and return what it wrote to stderr; raises Untraceable where it failed."""
+    if missing():
+        raise Untraceable(missing())
+    traced = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-xx", "-s", str(1 << 24), "-e", "signal=none"]
+    traced += ["-e", "trace=" + ",".join(f"?{name}" for name in CALLS), "-o", str(log), "--", *program]
+    try:
+        done = subprocess.run(  # noqa: S603  # the program that the caller wants traced
+            traced, check=False, capture_output=True, text=True, errors="replace", timeout=limit, env=environment
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise Untraceable(f"the traced program did not end within {limit:g} s") from error
+    if done.returncode:
+        message = f"the traced program failed with {done.returncode}:\n{done.stderr[-4000:]}"
+        raise Untraceable(message, status=done.returncode)
+    return done.stderr
+
+
+class Log:
+    """A log as it is read: calls that have not returned, threads that are known.
+
+    `cut_off` are the calls that a kill ended: whether they did anything is not known.
+    """
+
+    def __init__(self) -> None:
+        self.cut_off: list[str] = []
+        self._open: dict[int, tuple[str, int]] = {}
+        self._threads: set[int] = set()
+        self._done = 0
+
+    def calls(self, lines: Iterable[str]) -> Iterator[Call]:
+        """Yield the calls in the order in which they returned; a fork stands before everything that its child does."""
+        for line in lines:
+            match = _LINE.match(line.rstrip("\n"))
+            if match is None:
+                raise Untraceable(f"not a line of strace: {line[:200]!r}")
+            yield from self._read(int(match[1]), match[2])
+
+    def _read(self, thread: int, text: str) -> Iterator[Call]:
+        """Yield the call that a line ends, and the fork that it shows, if it does."""
+        if self._threads and thread not in self._threads:
+            yield self._told(self._fork_of(thread))
+        self._threads.add(thread)
+        if text.endswith(_UNFINISHED):
+            self._open[thread] = text.removesuffix(_UNFINISHED), self._done
+        elif text.startswith("+++"):
+            self.cut_off += [began for began, _ in (self._open.pop(thread, ("", 0)),) if began]
+        else:
+            call = self._returned(thread, text)
+            if call is not None:
+                yield self._told(call)
+
+    def _returned(self, thread: int, text: str) -> Call | None:
+        began, resumed = self._done, _RESUMED.match(text)
+        if resumed is not None:
+            first, began = self._open.pop(thread)
+            text = first + resumed[2]
+        call = _call(thread, text, began)
+        if call is None and not text.startswith("exit"):
+            self.cut_off.append(text)
+        if call is None or call.name not in FORKING or call.failed:
+            return call
+        child = int(call.result.split()[0])
+        if child in self._threads:  # it was heard of first
+            return None
+        self._threads.add(child)
+        return call
+
+    def _fork_of(self, child: int) -> Call:
+        """Return the fork that a child was heard of before."""
+        forks = [(thread, *each) for thread, each in self._open.items() if each[0].startswith(tuple(FORKING))]
+        if len(forks) != 1:
+            raise TraceAgain(f"whose child process {child} is cannot be told")
+        ((thread, text, began),) = forks
+        name, _, args = text.partition("(")
+        return Call(thread, name, tuple(_split(args)), str(child), began)
+
+    def _told(self, call: Call) -> Call:
+        self._done += 1
+        return call
+
+
+def unhex(text: str) -> bytes:
+    r"""Return the bytes of strace's hexadecimal text (`\x61\x62`); raises Untraceable where it is cut short."""
+    if text.endswith("..."):
+        raise Untraceable("strace cut a string short")
+    return bytes.fromhex(text.strip('"').replace("\\x", ""))
+
+
+def _call(thread: int, text: str, began: int) -> Call | None:
+    name, bracket, rest = text.partition("(")
+    returned = _RETURNED.search(rest)
+    if not bracket or returned is None:
+        raise Untraceable(f"cannot read what strace says: {text[:200]!r}")
+    if returned[1] == "?":  # exit, or killed in the middle of it
+        return None
+    return Call(thread, name, tuple(_split(rest[: returned.start()])), returned[1] + returned[2], began)
+
+
+def _split(text: str) -> Iterator[str]:
+    """Yield the arguments: what stands between the commas that are in no bracket."""
+    depth, begin, at = 0, 0, 0
+    while at < len(text):
+        sign = text[at]
+        if sign == '"':  # hexadecimal: the next quote ends it, however many megabytes on
+            at = text.index('"', at + 1)
+        elif sign in "[{(":
+            depth += 1
+        elif sign in "]})":
+            depth -= 1
+        elif sign == "," and depth == 0:
+            yield text[begin:at].strip()
+            begin = at + 1
+        at += 1
+    if text[begin:].strip():
+        yield text[begin:].strip()
