@@ -46,6 +46,10 @@ class Decision:
         self._versions: dict[Key, Version | None] = dict(versions)
         self._remembered = set(remembered)
 
+    def assume(self, key: Key, version: Version | None) -> None:
+        """Take a key to be at a version (None: absent) that nobody has decided anything on yet."""
+        self._versions[key] = version
+
     def take(self, request: Request) -> StoreError | None:
         """Decide one commit behind those before it; return why it changes nothing, None where it counts."""
         if request.commit_id in self._remembered:

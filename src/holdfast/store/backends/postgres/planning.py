@@ -5,11 +5,11 @@ the other, and its writes follow. PostgreSQL then compares the assumptions and w
 writes nothing and says what it found: whoever assumed wrongly is told so, and the others are planned again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from holdfast.errors import StoreError
 from holdfast.store.base import ABSENT, ANY, CommitId, Key, Version
-from holdfast.store.changes import Added, conflict, meets
+from holdfast.store.changes import conflict, meets
 from holdfast.store.deciding import Decision
 from holdfast.store.group import Request
 
@@ -21,10 +21,17 @@ class Plan:
 
     def __init__(self, batch: Sequence[Request]) -> None:
         self.batch = batch
-        self.assumed = _assumed(batch)
-        there = {key: version for key, version in self.assumed.items() if version is not None}
-        self._decision = Decision(there, {}, (), 0)
-        self.conflicts: list[StoreError | None] = [self._decision.take(request) for request in batch]
+        self.assumed: dict[Key, Version | None] = {}
+        self._decision = Decision({}, {}, (), 0)
+        self.conflicts: list[StoreError | None] = [self._taken(request) for request in batch]
+
+    def _taken(self, request: Request) -> StoreError | None:
+        # What a commit before it puts is known; but only where that one counts, and is not refused itself.
+        for key, expect in request.expectations:
+            if expect is not ANY and key not in self.assumed and key not in self._decision.written:
+                self.assumed[key] = None if expect is ABSENT else str(expect)
+                self._decision.assume(key, self.assumed[key])
+        return self._decision.take(request)
 
     @property
     def newest(self) -> CommitId | None:
@@ -68,39 +75,22 @@ def mistaken(
 ) -> Mapping[int, StoreError | None]:
     """Return who of a batch is settled by what the store holds: None for a commit it remembers, or its Conflict.
 
-    Only those whose key no commit before them writes: of the others this is not known yet. There is always one.
+    Only those whose key no commit before them would write: of the others this is not known yet. There is always one.
     """
     held = dict(zip(plan.assumed, found, strict=True))
+    there = {key: version for key, version in held.items() if version is not None}
+    decision = Decision(there, {}, remembered, 0)
     settled: dict[int, StoreError | None] = {}
-    written: set[Key] = set()
     for place, request in enumerate(plan.batch):
         if request.commit_id in remembered:
             settled[place] = None
             continue
         wrong = next(
             ((key, expect) for key, expect in request.expectations
-             if key in held and key not in written and not meets(held[key], expect)), None,
+             if key in held and key not in decision.written and not meets(held[key], expect)), None,
         )  # fmt: skip
         if wrong is not None:
             settled[place] = conflict(*wrong, held[wrong[0]])
         else:
-            written.update(_written(request))
+            decision.take(request)
     return settled
-
-
-def _assumed(batch: Sequence[Request]) -> dict[Key, Version | None]:
-    assumed: dict[Key, Version | None] = {}
-    written: set[Key] = set()
-    for request in batch:
-        for key, expect in request.expectations:
-            if expect is not ANY and key not in assumed and key not in written:
-                assumed[key] = None if expect is ABSENT else str(expect)
-        written.update(_written(request))
-    return assumed
-
-
-def _written(request: Request) -> Collection[Key]:
-    """Return the keys that a commit puts or deletes: all that it names, unless it checks some."""
-    named = [key for key, _ in request.expectations]
-    writes = [effect for effect in request.effects if not isinstance(effect, Added)]
-    return named if len(named) == len(writes) else {Key(e.entity_name, e.entity_id) for e in writes}
