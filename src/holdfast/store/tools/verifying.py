@@ -1,6 +1,6 @@
 """Whether everything in a store can be read and is what it should be; for any store, also while it is used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from holdfast.errors import Corrupt, FromTheFuture
@@ -9,6 +9,7 @@ from holdfast.store.base import Event, Key, Record, Store
 from holdfast.store.tools.contents import Tell, untold
 from holdfast.store.tools.mark import MARK, MARK_KEY
 from holdfast.store.workers import OWNER, WORKER
+from holdfast.store.wrappers.base import Wrapper
 
 __all__ = ("Checks", "verify")
 
@@ -27,10 +28,17 @@ async def verify(store: Store, checks: Checks | None = None, *, tell: Tell = unt
 
     Every record and event is read and decoded; known documents are checked against their schemas (`checks`, by the
     beginning of a name), streams have no gaps and do not end early, everything has a version, and the head does not
-    go back. Raises Unavailable where it cannot be read at all.
+    go back. A backend that can examine itself (SQLite: every page of its file) does so first. Raises Unavailable where
+    it cannot be read at all.
     """
     looking = _Look(store, {**OWN, **(checks or {})}, tell)
-    head, names = store.head, await store.names()
+    looking.found += await _examined(store)
+    head = store.head
+    try:
+        names = await store.names()
+    except Corrupt as error:
+        looking.add("damaged", str(error))
+        return looking.found
     for name in names.entities:
         await looking.entities(name)
     for stream in names.streams:
@@ -38,6 +46,14 @@ async def verify(store: Store, checks: Checks | None = None, *, tell: Tell = unt
     if store.head < head or (store.head == 0 and (names.entities or names.streams)):
         looking.add("stale", f"the head is {store.head}, after {head}")
     return looking.found
+
+
+async def _examined(store: Store) -> list[Finding]:
+    """Return what the backend itself finds, past all wrappers; nothing where it has no means of its own."""
+    while isinstance(store, Wrapper):
+        store = store.inner
+    examine: Callable[[], Awaitable[list[Finding]]] | None = getattr(store, "examine", None)
+    return [] if examine is None else await examine()
 
 
 class _Look:
@@ -71,8 +87,9 @@ class _Look:
 
     async def stream(self, stream: str) -> None:
         """Look at the events of a stream."""
-        last, number = await self._store.last_number(stream), 0
+        last = number = 0
         try:
+            last = await self._store.last_number(stream)
             async for event in self._store.read(stream):
                 if event.number != number + 1:
                     self.add("missing", f"event {event.number} follows {number}", stream=stream)
