@@ -178,6 +178,37 @@ async def test_a_trigger_that_swallows_commits_is_named(postgres: PostgresServer
         assert await store.get(A) == [None]
 
 
+@pytest.mark.parametrize("careful", [True, False])
+async def test_a_commit_reads_what_it_names_and_no_more(postgres: PostgresServer, careful: bool) -> None:
+    schema = f"growing_{careful}".lower()
+    async with fresh(postgres.url, schema=schema) as store:
+        if not careful:  # the newest number asked for once an event
+            made = postgres.sql(f"SELECT pg_get_functiondef('{schema}.commit'::regproc)")
+            each = made.replace("max(k.newest) OVER (PARTITION BY k.stream)", "k.newest")
+            postgres.sql(each.replace("WHEN k.number = 1 THEN", "WHEN k.number > 0 THEN"))
+        many = [Key("many", str(i)) for i in range(500)]
+        await store.commit([*(Put(key, 1) for key in many), *(Append("s", i) for i in range(500))])
+        for key in many[:8]:
+            await store.commit([Append("s", 1), Delete(key)])
+        assert await store.last_number("s") == 508
+    await until(lambda: _counted(postgres, schema, events=508, deletes=8))
+    assert (_looked_up(postgres, schema) < 5000) is careful
+
+
+async def _counted(postgres: PostgresServer, schema: str, *, events: int, deletes: int) -> bool:
+    counted = postgres.sql(
+        "SELECT sum(n_tup_ins) FILTER (WHERE relname = 'event'), sum(n_tup_del) FILTER (WHERE relname = 'record') "
+        f"FROM pg_stat_user_tables WHERE schemaname = '{schema}'"
+    )
+    return counted == f"{events}|{deletes}"
+
+
+def _looked_up(postgres: PostgresServer, schema: str) -> int:
+    return int(
+        postgres.sql(f"SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE schemaname = '{schema}'")
+    )
+
+
 # --- what users see ---------------------------------------------------------------------------------------------------
 
 

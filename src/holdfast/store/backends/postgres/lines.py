@@ -1,8 +1,7 @@
 """Connections that are made when they are needed and again when they are gone: one for commits, a few for reads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from holdfast.errors import NotOpen
@@ -100,24 +99,21 @@ class ReadLines:
             await session.close()
 
     async def _once(self, statement: str, *arguments: object) -> Sequence[Any]:
-        async with self._taken() as session:
-            try:
-                return await session.fetch(statement, *arguments, within=self._reach.options.timeouts.read)
-            except NotNow:
-                raise
-            except Exception as error:
-                raise explained(error, self._reach.place) from error
-
-    @asynccontextmanager
-    async def _taken(self) -> AsyncIterator[Session]:
         session = await self._session()
         try:
-            yield session
+            return await session.fetch(statement, *arguments, within=self._reach.options.timeouts.read)
+        except NotNow:
+            raise
+        except Exception as error:
+            raise explained(error, self._reach.place) from error
         finally:
-            if self._closed:
-                session.drop()
-            elif session.usable:
-                self._idle.append(session)
+            self._give_back(session)
+
+    def _give_back(self, session: Session) -> None:
+        if self._closed:
+            session.drop()
+        elif session.usable:
+            self._idle.append(session)
 
     async def _session(self) -> Session:
         """Return one that is alive, at the server that the newest connection of this store went to."""

@@ -132,7 +132,9 @@ class Reach:
             "statement_timeout": str(int(1000 * max(limits.read, limits.commit)) + 1), "lock_timeout": patience,
             "idle_in_transaction_session_timeout": patience, "tcp_keepalives_idle": "20",
             "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4", "jit": "off",
-            # Every statement finds rows by key. A plan made while a table was small must not scan it when it is not.
+            # Every statement finds rows by key: one plan fits all arguments, and making another costs more than it
+            # finds. A plan made while a table was small must not scan it when it is not.
+            "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
         }  # fmt: skip
         if self.options.synchronous_commit is not None:

@@ -63,8 +63,8 @@ class Reader:
 
     async def last_number(self, stream: str) -> int:
         """Return the number of a stream's newest event, 0 where it has none."""
-        (row,) = await self._lines.fetch(self._sql.last, self._namespace, stream)
-        return int(row["number"])
+        rows = await self._lines.fetch(self._sql.last, self._namespace, stream)
+        return int(rows[0]["number"]) if rows else 0
 
     async def names(self) -> Names:
         """Return the entity names that have records, and the streams that have events."""

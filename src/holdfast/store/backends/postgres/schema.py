@@ -116,13 +116,20 @@ BEGIN
     IF NOT p_more THEN
         RETURN;
     END IF;
-    DELETE FROM {s}.record r USING unnest(p_gone_names, p_gone_ids) AS k(entity_name, entity_id)
-        WHERE r.namespace = p_namespace AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id;
+    -- A look-up for each key and stream, whatever the planner takes the tables for: a join, or max(), may read all.
+    DELETE FROM {s}.record d WHERE d.ctid = ANY (ARRAY(
+        SELECT (SELECT r.ctid FROM {s}.record r WHERE r.namespace = p_namespace
+                AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id FOR UPDATE)
+        FROM unnest(p_gone_names, p_gone_ids) AS k(entity_name, entity_id)));
+    -- Asked once a stream: each look behind this statement's own rows would pass over all of them.
     INSERT INTO {s}.event (namespace, stream, number, version, body)
-        SELECT p_namespace, k.stream, k.number + coalesce((
-            SELECT max(e.number) FROM {s}.event e WHERE e.namespace = p_namespace AND e.stream = k.stream), 0),
-            k.version, k.body
-        FROM unnest(p_streams, p_numbers, p_event_versions, p_event_bodies) AS k(stream, number, version, body);
+        SELECT p_namespace, k.stream, k.number + max(k.newest) OVER (PARTITION BY k.stream), k.version, k.body
+        FROM (
+            SELECT k.*, CASE WHEN k.number = 1 THEN coalesce((
+                SELECT e.number FROM {s}.event e WHERE e.namespace = p_namespace AND e.stream = k.stream
+                ORDER BY e.number DESC LIMIT 1), 0) END AS newest
+            FROM unnest(p_streams, p_numbers, p_event_versions, p_event_bodies) AS k(stream, number, version, body)
+        ) AS k;
     IF p_forget THEN  -- those of all namespaces, but none that another process is forgetting: nobody waits here
         DELETE FROM {s}.commit_id c WHERE c.ctid = ANY (ARRAY(
             SELECT o.ctid FROM {s}.commit_id o WHERE o.at < clock_timestamp() - interval '15 minutes'

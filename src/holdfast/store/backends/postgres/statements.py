@@ -62,17 +62,20 @@ TEMPLATES = {
     "get_one": """
         SELECT entity_name, entity_id, version, body FROM {s}.record
         WHERE namespace = $1 AND entity_name = $2 AND entity_id = $3""",
+    # One index look-up a key, whatever the planner takes the table for: a join may read all of a namespace.
     "get_many": """
         SELECT r.entity_name, r.entity_id, r.version, r.body
         FROM (SELECT DISTINCT * FROM unnest($2::text[], $3::text[])) AS k(entity_name, entity_id)
-        JOIN {s}.record r ON r.namespace = $1 AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id""",
+        CROSS JOIN LATERAL (
+            SELECT * FROM {s}.record r WHERE r.namespace = $1 AND r.entity_name = k.entity_name
+            AND r.entity_id = k.entity_id OFFSET 0) AS r""",
     "scan": """
         SELECT entity_name, entity_id, version, body FROM {s}.record
         WHERE namespace = $1 AND entity_name = $2 AND entity_id > $3 ORDER BY entity_id LIMIT $4""",
     "read": """
         SELECT number, version, body FROM {s}.event
         WHERE namespace = $1 AND stream = $2 AND number > $3 ORDER BY number LIMIT $4""",
-    "last": "SELECT coalesce(max(number), 0) AS number FROM {s}.event WHERE namespace = $1 AND stream = $2",
+    "last": "SELECT number FROM {s}.event WHERE namespace = $1 AND stream = $2 ORDER BY number DESC LIMIT 1",
     # One index look-up a name, however many records or events each has.
     "names": """
         WITH RECURSIVE entity(name) AS (
