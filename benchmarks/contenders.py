@@ -5,7 +5,6 @@ write one row or key, without versions, checks or history. One that is not insta
 named and left out.
 """
 
-import asyncio
 import importlib
 import json
 import os
@@ -30,7 +29,10 @@ Use = Callable[[int, int], Awaitable[Any]]
 
 
 class Contender(NamedTuple):
-    """`put(writer, number)` and `get(writer, number)`; what an acknowledged put survives, as configured here."""
+    """`put(writer, number)` and `get(writer, number)`; what an acknowledged put survives, as configured here.
+
+    `alone` is the put of who writes alone, where that is done otherwise.
+    """
 
     name: str
     put: Use
@@ -38,6 +40,7 @@ class Contender(NamedTuple):
     durability: str
     tasks: bool = True
     """Whether 64 tasks may use it at once."""
+    alone: Use | None = None
 
 
 class Missing(Exception):
@@ -116,21 +119,19 @@ async def bare_asyncpg(place: Place) -> AsyncIterator[Contender]:
     alone = await asyncpg.connect(place.postgres.url)
     upsert = "insert into bare values($1,$2) on conflict(k) do update set v=excluded.v"
     prepared = await alone.prepare(upsert)
-    lock = asyncio.Lock()
 
     async def put(writer: int, number: int) -> None:
-        if writer == 0 and not lock.locked():  # one writer: its own connection, as one alone would
-            async with lock:
-                await prepared.fetch(name_of(writer, number), TEXTS[number & 63])
-            return
         async with pool.acquire() as one:
             await one.execute(upsert, name_of(writer, number), TEXTS[number & 63])
 
-    async def get(writer: int, number: int) -> None:
-        async with lock:
-            await alone.fetchrow("select v from bare where k=$1", name_of(writer, number))
+    async def put_alone(writer: int, number: int) -> None:
+        await prepared.fetch(name_of(writer, number), TEXTS[number & 63])
 
-    yield Contender("asyncpg upsert of one row, pool of 16", put, get, "power loss")
+    async def get(writer: int, number: int) -> None:
+        await alone.fetchrow("select v from bare where k=$1", name_of(writer, number))
+
+    name = "asyncpg upsert of one row, prepared (64 writers: pool of 16)"
+    yield Contender(name, put, get, "power loss", alone=put_alone)
     await alone.close()
     await pool.close()
 

@@ -81,7 +81,9 @@ async def table(
     results: Table = {one.name: [] for one in contenders}
     for number in range(rounds + 1):
         for one in contenders if number % 2 else reversed(contenders):
-            found = await turn(getattr(one, use), writers if one.tasks else 1, seconds, folder)
+            tasks = writers if one.tasks else 1
+            work = (use == "put" and tasks == 1 and one.alone) or getattr(one, use)
+            found = await turn(work, tasks, seconds, folder)
             if number:  # the first round warms up
                 results[one.name].append(found)
     return results
