@@ -213,3 +213,34 @@ def test_a_desk_with_adapters_of_its_own_is_a_place_too(here: Here, traded: Path
     refused = here("live", "own.py:desk", *LIVE[2:], "--json")
     assert refused.objects[-1]["error"] == "NotActive"
     assert here(*LIVE, "--store", "sqlite:back.db").code == 0
+
+
+def test_after_a_move_never_both_places_are_traded_on(here: Here, traded: Path) -> None:
+    there = ("--store", "sqlite:moved.db")
+    assert here("store", "copy", "file:state", "sqlite:moved.db", "--move").code == 0
+    assert here(*LIVE, *there).code == 0
+    refused = here("store", "activate", "file:state", "--yes", "--json")
+    assert refused.code == 2
+    assert "was traded on since" in refused.err
+    assert "--give-up-newer" in refused.err
+    assert here(*LIVE).code == 2
+    assert here(*LIVE, *there).code == 0
+    done = here("store", "activate", "file:state", "--yes", "--give-up-newer", "--json")
+    assert done.summary["other_left"] is True
+    assert here(*LIVE, *there).code == 2
+    assert here(*LIVE).code == 0
+    (traded / "moved.db").rename(traded / "gone.db")
+    assert here("store", "activate", "sqlite:gone.db", "--yes").code == 2  # state is traded on
+
+
+def test_where_the_other_place_cannot_be_looked_at_that_is_said(here: Here, traded: Path) -> None:
+    assert here("store", "copy", "file:state", "sqlite:copy.db").code == 0
+    (traded / "state").rename(traded / "gone")
+    asked = here("store", "activate", "sqlite:copy.db")
+    assert asked.code == 2
+    done = here("store", "activate", "sqlite:copy.db", "--yes", "--json")
+    assert done.code == 0
+    assert done.summary["other_left"] is False
+    for one in (asked, done):
+        assert "the other place was not looked at: there is no store at" in one.err
+    assert not (traded / "state").exists()

@@ -46,7 +46,8 @@ def verify(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json
     """Read all of a store and say what is not as it should be; changes nothing, also while a bot uses it.
 
     Every record and event is read and decoded, and Holdfast's own documents are checked; streams must have no gaps.
-    Of files every byte is read, of SQLite every page is checked by its own integrity_check. A store with ?replica= is compared with its replicas.
+    Of files every byte is read; SQLite's own integrity_check reads every page of its file. A store with ?replica= is
+    compared with its replicas.
 
     Exit codes: 0 sound, 1 something was found, 2 it could not be read.
 

@@ -6,11 +6,11 @@ await copy(open_store("file:./logs/data"), open_store("postgresql://db/trading")
 
 from typing import Final
 
+from holdfast.store.tools.activating import activate
 from holdfast.store.tools.comparing import Difference, differences
 from holdfast.store.tools.copying import Copied, copy
 from holdfast.store.tools.exporting import export
 from holdfast.store.tools.importing import import_file
-from holdfast.store.tools.mark import activate
 from holdfast.store.tools.stats import Stats, count
 from holdfast.store.tools.verifying import verify
 
@@ -29,6 +29,7 @@ __all__ = (
 )
 
 POINTS: Final = (
+    "activate.other-left",
     "copy.begun",
     "copy.committed",
     "copy.committing",

@@ -8,11 +8,11 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
-from holdfast.errors import NotActive, Unsupported
-from holdfast.store.base import Delete, Key, Record, Store
+from holdfast.errors import NotActive
+from holdfast.store.base import Key, Record, Store
 from holdfast.store.codec import Schema
 
-__all__ = ("MARK", "MARK_KEY", "Mark", "State", "activate", "check_active", "mark_of")
+__all__ = ("MARK", "MARK_KEY", "Mark", "State", "check_active", "mark_of")
 
 State = Literal["copying", "copy", "moved"]
 
@@ -33,6 +33,10 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 MARK: Final = Schema(Mark, "mark", 1)
 MARK_KEY: Final = Key("holdfast.desk", "mark")
+IMPORTED: Final = (
+    "was imported from a file, and two must not trade on what is in it: where nobody trades on what it was exported "
+    "from, `holdfast store activate` makes this one the portfolio"
+)
 
 
 def mark_of(record: Record | None) -> Mark | None:
@@ -46,28 +50,14 @@ def check_active(store: Store, record: Record | None) -> None:
     if mark is None:
         return
     here, other = f"namespace {store.namespace!r} of {store.url}", f"{mark.url} ({mark.namespace})"
+    imported = mark.url.partition(":")[0] == "export"
     said = {
         "copying": f"{here} is an unfinished copy of {other}: run the same `holdfast store copy` again, it goes on",
         "copy": f"{here} is a copy of {other}, and two must not trade: `holdfast store copy FROM TO --move` makes this "
         "one the portfolio; where the original is gone for good, `holdfast store activate` does",
         "moved": f"{here} has moved to {other}: start it there",
     }[mark.state]
+    if imported:
+        again = "is an unfinished import: run the same `holdfast store import` again, it goes on"
+        said = f"{here} {again if mark.state == 'copying' else IMPORTED}"
     raise NotActive(said, state=mark.state, url=mark.url, namespace=mark.namespace)
-
-
-async def activate(store: Store) -> Mark | None:
-    """Take the mark off an open store and return it, None where there was none: from now on it can be traded on.
-
-    Whoever does this knows that nobody trades the other one. Raises Unsupported for an unfinished copy.
-    """
-    [record] = await store.fresh(MARK_KEY)
-    mark = mark_of(record)
-    if mark is None or record is None:
-        return None
-    if mark.state == "copying":
-        raise Unsupported(
-            f"{store.url} is an unfinished copy of {mark.url}: finish it first, by the same command again",
-            url=mark.url,
-        )
-    await store.commit([Delete(MARK_KEY, record.version)])
-    return mark

@@ -44,8 +44,7 @@ async def refuse_encrypted(source: Store) -> None:
     """Return unless the store is encrypted and was opened without its key; raises InvalidOption."""
     if ENCRYPTED.entity_name in (await source.names()).entities:
         raise InvalidOption(
-            f"{source.url} is encrypted, and each value is bound to its place: open it with its key "
-            "(?encrypt_key_env=NAME), and the target with one where it is to be encrypted too"
+            f"{source.url} is encrypted: give its key (?encrypt_key_env=NAME or ?encrypt_key_file=PATH in the URL)"
         )
 
 
