@@ -12,7 +12,8 @@ from holdfast.cli.options import Json, Namespace
 from holdfast.cli.output import Output
 from holdfast.cli.store.copy import Place
 from holdfast.cli.store.reading import bare, bare_reader, reader, replica_urls
-from holdfast.errors import StoreMissing
+from holdfast.cli.store.upkeep import standing_of
+from holdfast.errors import StoreError, StoreMissing, Unavailable
 from holdfast.store import Store, open_store
 from holdfast.store.wrappers.replicated import Seen, Status, look, status
 from holdfast.store.wrappers.replicated.records import Aside, Fenced, Primary, Replica, lost
@@ -40,7 +41,12 @@ def replicas(store: Place, /, *, namespace: Namespace = None, json: Json = False
     Example: `holdfast store replicas 'postgresql://bot@db/trading?replica=redis%3A%2F%2Fspare%2F0'`
     """
     output = Output(json=json)
-    found = asyncio.run(_found(store, namespace))
+    try:
+        found = asyncio.run(_found(store, namespace))
+    except Unavailable:
+        for url, theirs in replica_urls(store, namespace):  # now it counts how far each of them is
+            output.note(asyncio.run(_alone(url, theirs)))
+        raise
     for one in found.replicas:
         output.record("replica", to_builtins(one))
     if found.replicas:
@@ -81,6 +87,16 @@ async def _seen(primary: Store, asked: str, namespace: str | None) -> Seen:
         return await look(primary, reader(asked, namespace), url=place.url, namespace=place.namespace)
     except StoreMissing as error:
         return replace(known, state="new") if known.name is None else replace(known, error=str(error))
+
+
+async def _alone(asked: str, namespace: str | None) -> str:
+    """Return what a replica says of itself, for its primary says nothing."""
+    place = bare(asked, namespace)
+    try:
+        standing = await standing_of(bare_reader(asked, namespace))
+    except StoreError as error:
+        return str(error)
+    return _sentence(Found(url=place.url, namespace=place.namespace, standing=standing, replicas=[]))
 
 
 def _facts(found: Found) -> dict[str, Any]:
