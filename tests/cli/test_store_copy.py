@@ -49,6 +49,10 @@ def test_a_move_is_one_and_the_old_place_refuses(here: Here, traded: Path) -> No
     assert refused.code == 2
     assert refused.objects[-1]["error"] == "NotActive"
     assert "start it there" in refused.err
+    again = here("store", "copy", "file:state", "sqlite:moved.db", "--move")
+    assert again.code == 0
+    assert "had moved already" in again.out
+    assert "compared and equal" not in again.out
 
 
 def test_activate_asks_and_undoes(here: Here, traded: Path) -> None:

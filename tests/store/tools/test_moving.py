@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from holdfast.errors import LeaseLost, StoreInUse
-from holdfast.store import Delete, Key, Put, Store, open_store
+from holdfast.errors import LeaseLost, StoreInUse, StoreMissing
+from holdfast.store import Append, Delete, Key, Put, Store, open_store
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.store.lease import Lease
-from holdfast.store.tools import copy
+from holdfast.store.tools import copy, differences
 from holdfast.store.tools.leaving import leave
-from holdfast.store.tools.mark import MARK_KEY
+from holdfast.store.tools.mark import MARK_KEY, mark_of
 from holdfast.system import Process, SystemClock, SystemProcesses, system_ids
 from holdfast.testing.bots import trade_scenario
 from holdfast.testing.crash import Kill, Nursery, Story
@@ -168,3 +169,49 @@ class Nobody:
 
     def is_dead(self, process: Any) -> bool:
         return False
+
+
+async def filled(store: Store, *values: int) -> Store:
+    async with store:
+        for value in values:
+            await store.commit([Put(Key("state.s", "X"), value), Append("history.s.X", {"n": value})])
+    return store
+
+
+async def test_what_moved_away_and_was_traded_on_moves_back() -> None:
+    old, new = await filled(MemoryStore(), 1, 2), MemoryStore()
+    await copy(old, new, move=True)
+    done = await copy(old, new, move=True)
+    assert (done.already, done.written) == (True, 0)
+    await filled(new, 3)
+    assert (await copy(new, old, move=True, dry_run=True)).events == 3
+    back = await copy(new, old, move=True)
+    assert (back.already, back.written) == (False, 2)
+    async with old, new:
+        assert await differences(old, new) == []
+        assert mark_of((await old.get(MARK_KEY))[0]) is None
+        gone = mark_of((await new.get(MARK_KEY))[0])
+        assert gone is not None
+        assert gone.state == "moved"
+    await filled(old, 4)
+    assert (await copy(old, new, move=True)).events == 4
+
+
+async def test_what_moved_away_and_is_gone_is_not_taken_for_done() -> None:
+    old, new = await filled(MemoryStore(), 1), MemoryStore()
+    await copy(old, new, move=True)
+    with pytest.raises(StoreMissing, match="nothing is there any more"):
+        await copy(old, MemoryStore(), move=True)
+
+
+async def test_a_dry_run_of_a_move_refuses_whoever_still_has_the_files(tmp_path: Path) -> None:
+    url = f"file:{tmp_path}/state"
+    await filled(open_store(url), 1)
+    reader = open_store(f"{url}?mode=ro")
+    async with open_store(url):
+        with pytest.raises(StoreInUse, match="open"):
+            await copy(reader, MemoryStore(), move=True, dry_run=True)
+        await copy(reader, MemoryStore(), dry_run=True)
+    assert (await copy(reader, MemoryStore(), move=True, dry_run=True)).events == 1
+    async with open_store(url):  # nothing of it is held
+        pass

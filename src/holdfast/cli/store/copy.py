@@ -23,7 +23,11 @@ Place = Annotated[str, Parameter(help="A store's URL, or a file.py or module:des
 def copy(
     source: Annotated[str, Parameter("FROM", help="The store to copy from: a URL, file.py or module:desk.")],
     target: Annotated[
-        str, Parameter("TO", help="The store to copy to: an empty one, or this copy, unfinished.")
+        str,
+        Parameter(
+            "TO",
+            help="The store to copy to: an empty one, this copy begun before, or where FROM was moved from.",
+        ),
     ],
     /,
     *,
@@ -35,9 +39,10 @@ def copy(
     """Copy a portfolio from one store to another, then read both and compare every value and every event.
 
     Killed at any instant, the same command goes on where it was. Without --move, TO becomes a copy: `holdfast live`
-    refuses it, and the same command later brings it up to date. With --move, stop the bot first (SIGTERM); then TO is
-    the portfolio, and `holdfast live` refuses FROM. So no two bots trade on two of them by mistake. The namespace of TO
-    is that of FROM unless TO's URL says another; the ids of open orders depend on it.
+    refuses it, and the same command later brings it up to date. A copy is as of one instant: beside a bot that commits
+    all the time it fails, and goes on once that does less. With --move, stop the bot first (SIGTERM); then TO is the
+    portfolio, and `holdfast live` refuses FROM. So no two bots trade on two of them by mistake. The namespace of TO is
+    that of FROM unless TO's URL says another; the ids of open orders depend on it.
 
     Exit codes: 0 done and equal, 1 failed on the way (run it again), 2 refused, or a store is in use.
 
@@ -78,10 +83,15 @@ def told(done: Copied) -> str:
 
 
 def _sentence(done: Copied, source: Store, target: Store, *, move: bool, dry_run: bool) -> str:
-    if dry_run:
+    if dry_run and not done.already:
         return (
             f"{done.records:,} records and {done.events:,} events would be copied from {source.url} to {target.url}; "
             "nothing was written"
+        )
+    if done.already:
+        return (
+            f"{source.url} had moved already to {target.url}, which holds {done.records:,} records and {done.events:,} "
+            "events now; it may have been traded on since, and nothing was compared or written"
         )
     if done.mark:
         return f"{target.url} is a copy of {source.url}: {told(done)}. Nobody trades on it before a --move"

@@ -11,6 +11,7 @@ instant at most one of the two is without a mark, so that at most one can be tra
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from holdfast import points
 from holdfast.errors import Corrupt, StoreInUse, StoreMissing
@@ -40,6 +41,7 @@ class Copied(Struct, frozen=True, kw_only=True):
     """What a copy came to: what the target holds now, and how much of it was `written` by this call.
 
     `mark` is that of the target: "copy", or "" where it is the portfolio now. A dry run has written nothing.
+    `already`: the source had moved there before, so that nothing was compared; it may have been traded on since.
     """
 
     records: int
@@ -47,6 +49,7 @@ class Copied(Struct, frozen=True, kw_only=True):
     written: int
     head: int
     mark: str
+    already: bool = False
 
 
 async def copy(
@@ -62,7 +65,8 @@ async def copy(
 ) -> Copied:
     """Make the target hold exactly the source's portfolio, at one instant, compared value by value.
 
-    Both are opened and closed here. The target is empty, or was begun by the same copy. With `move` the target is the
+    Both are opened and closed here. The target is empty, was begun by the same copy, or is where the source was moved
+    from: then it is brought up to date. With `move` the target is the
     portfolio from then on and the source refuses to be traded on; else the target is a copy, and refuses. Raises
     StoreInUse where somebody trades or writes on either, InvalidOption for what makes no sense, Corrupt where the
     target did not keep what it was given, and what stores raise. Whatever it raises, the same call goes on later.
@@ -70,6 +74,14 @@ async def copy(
     refuse_itself(source, target)
     # A heartbeat read from a cache stands still, and a mark read from one may be gone.
     source, target = source.uncached, target.uncached
+    work = _Copy(
+        source,
+        target,
+        clock=clock or SystemClock(),
+        ids=ids,
+        processes=processes or SystemProcesses(),
+        tell=tell,
+    )
     async with source:
         await refuse_encrypted(source)
         try:
@@ -77,31 +89,11 @@ async def copy(
         except StoreMissing:
             if not dry_run:
                 raise
-            return await _counted(source, source, move=move)
+            return await work.counted(missing=True, move=move)
         try:
-            if dry_run:
-                return await _counted(source, target, move=move)
-            work = _Copy(
-                source,
-                target,
-                clock=clock or SystemClock(),
-                ids=ids,
-                processes=processes or SystemProcesses(),
-                tell=tell,
-            )
-            return await work.run(move=move)
+            return await (work.counted(move=move) if dry_run else work.run(move=move))
         finally:
             await target.close()
-
-
-async def _counted(source: Store, target: Store, *, move: bool) -> Copied:
-    found, other = await source.get(MARK_KEY), await target.get(MARK_KEY)
-    if target is not source:
-        refuse_source(source, mark_of(found[0]), target, mark_of(other[0]), move=move)
-        await refuse_target(source, target, mark_of(other[0]))
-        await refuse_other_namespace(source, target)
-    seen = await fingerprint(source)
-    return Copied(records=seen.records, events=seen.events, written=0, head=source.head, mark="")
 
 
 class _Copy:
@@ -116,16 +108,25 @@ class _Copy:
         self._id = ids()
         self._written = 0
 
+    async def counted(self, *, move: bool, missing: bool = False) -> Copied:
+        """Refuse what `run` would, and count; `missing`: there is no target yet."""
+        [theirs], [ours] = (
+            await self._source.get(MARK_KEY),
+            [None] if missing else await self._target.get(MARK_KEY),
+        )
+        mark, begun = mark_of(theirs), mark_of(ours)
+        if begun is None and not missing and _is_done(mark, self._target):
+            return await self._done()
+        await self._refuse(mark, begun, move=move, missing=missing)
+        return await self._result(await fingerprint(self._source), "")
+
     async def run(self, *, move: bool) -> Copied:
+        """Copy or move, or go on with it."""
         [theirs], [ours] = await self._source.get(MARK_KEY), await self._target.get(MARK_KEY)
         mark, begun = mark_of(theirs), mark_of(ours)
         if begun is None and _is_done(mark, self._target):
-            return await self._result(await fingerprint(self._target), "")
-        moved = refuse_source(self._source, mark, self._target, begun, move=move)
-        await refuse_target(self._source, self._target, begun)
-        await refuse_other_namespace(self._source, self._target)
-        if move and not moved:
-            await refuse_living(self._source, clock=self._clock, processes=self._processes)
+            return await self._done()
+        moved = await self._refuse(mark, begun, move=move)
         version = await self._begin(begun, ABSENT if ours is None else ours.version)
         # A move changes nothing until somebody who still writes has been noticed.
         seen = await self._until_equal(version, rounds=1 if move and not moved else ROUNDS)
@@ -135,8 +136,31 @@ class _Copy:
             await self._leave(ABSENT if theirs is None else theirs.version)
         return await self._moved(version, seen)
 
+    async def _refuse(
+        self, mark: Mark | None, begun: Mark | None, *, move: bool, missing: bool = False
+    ) -> bool:
+        """Return whether the source was left already, by an earlier try of this move; raises what is in the way."""
+        moved = refuse_source(self._source, mark, self._target, begun, move=move)
+        if not missing:
+            await refuse_target(self._source, self._target, begun)
+        await refuse_other_namespace(self._source, self._target)
+        if move and not moved:
+            await refuse_living(self._source, clock=self._clock, processes=self._processes)
+        return moved
+
+    async def _done(self) -> Copied:
+        """Return what is there of a move that was ended before; raises StoreMissing where nothing is."""
+        seen = await fingerprint(self._target)
+        if not seen.records and not seen.events:
+            raise StoreMissing(
+                f"{self._source.url} has moved to {self._target.url}, and nothing is there any more: "
+                "`holdfast store activate` makes the old place the portfolio again",
+                url=self._target.url,
+            )
+        return replace(await self._result(seen, ""), already=True)
+
     async def _begin(self, begun: Mark | None, expect: Expect) -> str:
-        self._id = self._id if begun is None else begun.copy
+        self._id = self._id if begun is None or begun.state == "moved" else begun.copy
         version = await self._put(self._target, self._mark("copying", self._source), expect)
         points.reached("copy.begun")
         return version
@@ -163,8 +187,9 @@ class _Copy:
                     path=None,
                 )
         raise StoreInUse(
-            f"{self._source.url} changes while it is copied: stop the run that uses it, then run this again; "
-            "it goes on where it was",
+            f"{self._source.url} changes while it is copied, too often to be read twice alike, and a copy is as of one "
+            f"instant: stop the run that uses it, or wait until it does less, then run this again; it goes on where it "
+            f"was. {self._target.url} is an unfinished copy until then",
             pid=0,
             host="?",
             since=0,

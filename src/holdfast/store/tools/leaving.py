@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from holdfast.errors import StoreInUse
+from holdfast.store.backends.file.reader import FileReader
 from holdfast.store.base import Change, Delete, Record, Store
 from holdfast.store.tools.contents import is_lease
 from holdfast.store.tools.writing import settled
 from holdfast.store.workers import WORKER, Watch, worker_key
+from holdfast.store.wrappers.base import Wrapper
 from holdfast.system import Clock, Ids, Processes
 
 __all__ = ("leave", "refuse_living")
@@ -17,8 +19,10 @@ LOOK = 0.25
 async def refuse_living(store: Store, *, clock: Clock, processes: Processes) -> None:
     """Return where no process that trades the namespace is alive; raises StoreInUse that names one.
 
-    A process of another machine is watched for its lease's time first.
+    A process of another machine is watched for its lease's time first. Of a store that one process alone can open,
+    and that was opened to be read, its lock is looked at.
     """
+    _refuse_locked(store)
     watch = Watch(store, clock=clock, processes=processes)
     for record in [record async for record in store.scan(worker_key("x").entity_name)]:
         name = record.key.entity_id
@@ -33,6 +37,13 @@ async def refuse_living(store: Store, *, clock: Clock, processes: Processes) -> 
                 host=worker.process.host,
                 since=0,
             )
+
+
+def _refuse_locked(store: Store) -> None:
+    while isinstance(store, Wrapper):
+        store = store.inner
+    if isinstance(store, FileReader):
+        store.refuse_in_use()
 
 
 async def leave(

@@ -49,7 +49,7 @@ async def refuse_encrypted(source: Store) -> None:
 
 
 async def refuse_target(source: Store, target: Store, mark: Mark | None) -> None:
-    """Return where the target is empty, or a copy of this source; raises InvalidOption, StoreMissing."""
+    """Return where the target is empty, a copy of this source, or where it moved from; raises InvalidOption."""
     names = await names_of(source)
     if not names.entities and not names.streams:
         raise StoreMissing(f"there is nothing in namespace {source.namespace!r} of {source.url}")
@@ -61,13 +61,18 @@ async def refuse_target(source: Store, target: Store, mark: Mark | None) -> None
         held = ", ".join([*names.entities, *names.streams][:SHOWN])
         raise InvalidOption(
             f"namespace {target.namespace!r} of {target.url} is not empty ({held}): copy to an empty place, another "
-            "?namespace= there or another store. Nothing was changed"
+            "?namespace= there or another store. Nothing was changed. (No command deletes history; docs/moving.md says "
+            "how a place is emptied by hand)"
         )
 
 
 def _refuse_other_copy(source: Store, target: Store, mark: Mark) -> None:
-    if mark.state == "moved":
-        raise InvalidOption(f"{target.url} has moved to {mark.url}: it is not empty", url=mark.url)
+    if mark.state == "moved" and (mark.url, mark.namespace) != (place_of(source), source.namespace):
+        raise InvalidOption(
+            f"{target.url} is not empty: it has moved to {mark.url} ({mark.namespace}), and can be moved back to from "
+            "there only. Copy to an empty place, another ?namespace= there or another store",
+            url=mark.url,
+        )
     if (mark.url, mark.namespace) != (place_of(source), source.namespace):
         raise InvalidOption(
             f"{target.url} holds a copy of {mark.url} ({mark.namespace}), and this would be one of {place_of(source)} "

@@ -169,6 +169,20 @@ class Disk:
             return False
         return any(line[2] == place and line[line.index("-") + 1] in _VOLATILE for line in lines)
 
+    def is_locked(self, path: str) -> bool:
+        """Whether somebody has locked a file; for the instant of looking nobody else can."""
+        try:
+            fd = os.open(path, os.O_RDONLY | _FLAGS)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def lock(self, path: str) -> int | None:
         """Open (or create) a file and lock it until it is closed or the process ends; None if it is locked."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)

@@ -8,7 +8,7 @@ from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.faults import UNDECODABLE
 from holdfast.system import Clock
 
-__all__ = ("Holder", "acquire")
+__all__ = ("Holder", "acquire", "refuse_locked")
 
 _SIZE = 512
 
@@ -37,6 +37,12 @@ def acquire(disk: Disk, path: str, clock: Clock) -> int:
         disk.close(fd)
         raise
     return fd
+
+
+def refuse_locked(disk: Disk, path: str) -> None:
+    """Return where nobody has the lock, as it is now; raises StoreInUse that names the holder, and takes nothing."""
+    if disk.is_locked(path):
+        raise _in_use(disk, path)
 
 
 def _in_use(disk: Disk, path: str) -> StoreInUse:

@@ -18,6 +18,7 @@ from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.findings import Finding, corrupt_store
 from holdfast.store.backends.file.frames import HEADER_BYTES
 from holdfast.store.backends.file.layout import Layout
+from holdfast.store.backends.file.lock import refuse_locked
 from holdfast.store.backends.file.manifest import MISSING, Manifest, has_history, read_manifest
 from holdfast.store.backends.file.recovery import Loaded, load
 from holdfast.store.backends.file.replay import Segment, read_on, read_segment, replay
@@ -175,7 +176,7 @@ class FileReader(FileView):
 
     def __init__(self, base_dir: str, *, namespace: str = "default", disk: Disk | None = None) -> None:
         self.base_dir = base_dir
-        self.url = f"file:{base_dir}?mode=ro"
+        self.url = f"file:{base_dir}"
         self.namespace = namespace
         self.findings: tuple[Finding, ...] = ()
         self._disk = disk or Disk()
@@ -206,11 +207,18 @@ class FileReader(FileView):
             self._follower = None
             self._executor.shutdown(wait=False)
 
+    def refuse_in_use(self) -> None:
+        """Return where no process has the namespace open to write it, as it is now; raises StoreInUse that names it."""
+        with explained(self._layout.root):
+            refuse_locked(self._disk, self._layout.lock)
+
     async def commit(
         self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
     ) -> CommitId:
         """Raise Unsupported: a reader changes nothing."""
-        raise Unsupported(f"{self.url!r} is open for reading only; open it without mode=ro", url=self.url)
+        raise Unsupported(
+            f"{self.url!r} is open for reading only (mode=ro); open it without that", url=self.url
+        )
 
     async def _seen(self) -> Follower:
         async with self._refreshing:
