@@ -182,7 +182,7 @@ def test_a_run_whose_symbols_are_all_halted_ends_and_says_so(
         ((*PAPER, "--exchange", "x"), "choose one"),
         (("live", "bot.py:desk", "--exchange", "http://127.0.0.1:9"), "say what to trade"),
         ((*PAPER, "--store", "nowhere"), "for files write file:nowhere"),
-        ((*PAPER, "--store", "redis://x"), "no backend"),
+        ((*PAPER, "--store", "cassandra://x"), "no backend"),
     ],
 )
 def test_what_a_run_needs(here: Here, folder: Path, words: tuple[str, ...], said: str) -> None:

@@ -13,6 +13,7 @@ TROUBLE = (
     e.StrategyFailed,
     e.SymbolHalted,
     e.StoreUnavailable,
+    e.StoreWarned,
     e.ExchangeUnavailable,
     e.Rejected,
     e.Released,
@@ -94,7 +95,13 @@ def _told(event: e.Happening) -> tuple[str, str]:  # noqa: PLR0912  # one case a
         case e.SymbolHalted():
             return "halted", event.reason
         case e.StoreUnavailable():
-            return "no store", event.error
+            return "store away", event.error
+        case e.StoreRecovered():
+            return "store back", f"after {event.seconds:.1f} s ({event.error})"
+        case e.StoreWarned():
+            return ("mended", f"no longer: {event.warning}") if event.over else ("warning", event.warning)
+        case e.Waiting():
+            return "waiting", event.reason.removeprefix("waiting ")
         case e.ExchangeUnavailable():
             return "no answer", event.error
     return type(event).__name__, ""

@@ -19,7 +19,7 @@ from holdfast.errors import InvalidOption
 from holdfast.runtime.desk import Desk
 from holdfast.runtime.live.run import LiveRun
 from holdfast.runtime.live.start import OrphanPolicy
-from holdfast.trading.events import Happening
+from holdfast.trading.events import Happening, Started
 
 __all__ = ("live",)
 
@@ -118,19 +118,25 @@ def _log_to_stderr() -> None:
     handler.setFormatter(form)
     # What a target has set up itself stays; what the engine warns of is an event too, and a line already.
     logging.basicConfig(handlers=[handler], level=logging.INFO)
-    logging.getLogger("holdfast.live").setLevel(logging.ERROR)
+    for name in ("holdfast.live", "holdfast.replication"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 async def _trade(run: LiveRun, desk: Desk, output: Output) -> int:
     teller = Teller(output)
+    trading = False
 
     def listen(events: Sequence[Happening]) -> None:
+        nonlocal trading
+        if not trading and any(isinstance(event, Started) for event in events):
+            trading = True
+            output.note("trading; Ctrl-C lets go, and the next start carries on")
         teller.tell(events)
         if _all_halted(run):
             run.detach()
 
     with LettingGo(run.detach, output.note) as letting_go:
-        output.note(f"trading; Ctrl-C lets go, and the next start carries on ({_place(desk)})")
+        output.note(f"opening {_place(desk)}")
         await run.trade(listen)
     return _ended(run, teller, output, detached=letting_go.asked)
 

@@ -44,6 +44,9 @@ class Durability(enum.IntEnum):
     POWER_LOSS = 2
     FAILOVER = 3
 
+    def __str__(self) -> str:
+        return self.name.lower().replace("_", " ")
+
 
 class Key(Struct, frozen=True, order=True):
     """The name of a record: a kind of thing and its owner (`signal.my-strategy`), which one (`BTCUSDT`)."""
@@ -203,6 +206,10 @@ class Store(ABC):
         async for event in self.read(stream):
             number = event.number
         return number
+
+    async def behind(self) -> tuple[str, ...]:
+        """Return one sentence for each copy of this store that lacks commits: what the end of a run tells."""
+        return ()
 
     async def __aenter__(self) -> Self:
         await self.open()

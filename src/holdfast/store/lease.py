@@ -8,7 +8,7 @@ distributed locking", 2016, on why a lease without a fence is no mutual exclusio
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Self
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ from holdfast.store.workers import (
     Seating,
     Watch,
     Worker,
+    described,
     named,
     owner_key,
     worker_key,
@@ -41,6 +42,10 @@ BEATS: Final = 4
 """Heartbeats in a lease's time: three may be late, and nothing is lost."""
 
 
+Waiting = Callable[[str], None]
+"""What is told why somebody waits."""
+
+
 class Beat(Struct, frozen=True):
     """A heartbeat as it was sent: its commit, and when this began."""
 
@@ -53,7 +58,9 @@ class Beat(Struct, frozen=True):
 class Hold:
     """What a run holds of a store that no other process can open: all seats, for as long as it runs."""
 
-    async def take(self, seats: Iterable[Seating], *, wait: bool = False) -> None:
+    async def take(
+        self, seats: Iterable[Seating], *, wait: bool = False, waiting: Waiting = lambda reason: None
+    ) -> None:
         """Become the one who trades these seats."""
 
     async def held_by_others(self, seats: Iterable[Seating]) -> set[Seating]:
@@ -141,17 +148,28 @@ class Lease(Hold):
 
     # ------------------------------------------------------------ taking
 
-    async def take(self, seats: Iterable[Seating], *, wait: bool = False) -> None:
+    async def take(
+        self, seats: Iterable[Seating], *, wait: bool = False, waiting: Waiting = lambda reason: None
+    ) -> None:
         """Become the owner of all of these seats, at one instant, or of none.
 
         A dead owner's are taken over: at once where this machine knows that it is dead, else when its heartbeat has
         stood still for its lease's time. A live one's raise LeaseHeld that names it, or with `wait` are waited for.
+        `waiting` is told for whom and why, once each.
         """
         wanted = sorted(set(seats) - set(self._owned))
         told = set[str]()
         while wanted:
             records = await self._store.get(*map(owner_key, wanted))
-            alive = await self._look(records, wait=wait, told=told)
+            alive = False
+            for held, certain in await self._living(records):
+                alive = True
+                if certain and not wait:
+                    raise held
+                reason = _waits_for(held, certain)
+                if reason not in told:
+                    told.add(reason)
+                    waiting(reason)
             if not alive and await self._taken(wanted, records):
                 return
             await self._clock.sleep(self._seconds / 20 if alive else 0)
@@ -171,22 +189,12 @@ class Lease(Hold):
     def _foreign(self, records: Sequence[Record | None]) -> list[str]:
         return sorted({worker_of(record) for record in records if record is not None} - {self._id})
 
-    async def _look(self, records: Sequence[Record | None], *, wait: bool, told: set[str]) -> bool:
-        """Return whether any of the owners may be alive; raises LeaseHeld where one is, unless to `wait`."""
-        undecided = False
-        for name in self._foreign(records):
-            state = await self._watch.alive(name)
-            if state is False:
-                continue
-            undecided = True
-            if state is True:
-                held = await self._held(name, records)
-                if not wait:
-                    raise held
-                if name not in told:
-                    told.add(name)
-                    logging.getLogger("holdfast.live").warning("waiting: %s", held)
-        return undecided
+    async def _living(self, records: Sequence[Record | None]) -> list[tuple[LeaseHeld, bool]]:
+        """Return the owners that are alive (True), and those that may be."""
+        states = [(name, await self._watch.alive(name)) for name in self._foreign(records)]
+        return [
+            (await self._held(name, records), state is True) for name, state in states if state is not False
+        ]
 
     async def _taken(self, wanted: Sequence[Seating], records: Sequence[Record | None]) -> bool:
         """Commit the new owners, and that the old ones were still dead; return False where one was not."""
@@ -221,8 +229,9 @@ class Lease(Hold):
             worker = WORKER.from_document(record.value)
             facts = {"pid": worker.process.pid, "host": worker.process.host, "since": worker.since}
         return LeaseHeld(
-            f"{named(keys)} is traded by process {facts['pid']} on {facts['host']}, which is alive: "
+            f"{named(keys)} is traded by {described(**facts)}, which is alive: "
             "stop that one first, or wait for it (wait=True, --wait)",
+            seats=named(keys),
             **facts,
         )
 
@@ -281,8 +290,8 @@ class Lease(Hold):
             try:
                 if self._version is not None:
                     await self.renew()
-            except LeaseLost as error:
-                log.error("%s", error)
+            except LeaseLost as error:  # the run's next step raises it, and so tells of it
+                log.warning("%s", error)
             except StoreError as error:  # the store's own troubles are told where something is committed
                 log.warning("no heartbeat: %s", error)
 
@@ -320,3 +329,9 @@ class Lease(Hold):
             raise
         self._unsettled, self._worker, self._version, self._since = None, beat.worker, version, beat.since
         return version
+
+
+def _waits_for(held: LeaseHeld, certain: bool) -> str:
+    facts = held.facts
+    who = described(pid=facts["pid"], host=facts["host"], since=facts["since"])
+    return f"waiting for {who} to let go" if certain else f"watching whether {who} is still alive"

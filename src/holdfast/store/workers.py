@@ -9,6 +9,7 @@ different machines are never compared.
 """
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ __all__ = (
     "Seating",
     "Watch",
     "Worker",
+    "described",
     "named",
     "owner_key",
     "worker_key",
@@ -103,6 +105,14 @@ def worker_key(name: str) -> Key:
 def worker_of(record: Record) -> str:
     """Return the worker that an owner record names."""
     return OWNER.from_document(record.value).worker
+
+
+def described(*, pid: int, host: str, since: int) -> str:
+    """Return what messages call a process; without its number it is just another one."""
+    who = f"process {pid} on {host}" if pid else "another process"
+    return who + (
+        f" (since {datetime.fromtimestamp(since / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC)" if since else ""
+    )
 
 
 def named(keys: Iterable[Key]) -> str:

@@ -17,7 +17,8 @@ from holdfast.trading.signal import CloseReason, Side
 __all__ = (
     "LIFECYCLE", "Cancelled", "Closed", "Closing", "Decided", "DecisionSkipped", "ExchangeUnavailable",
     "Happening", "Opened", "Opening", "Reconciled", "Recovered", "Rejected", "Released", "Scheduled", "Started",
-    "Stopped", "StoreUnavailable", "StrategyFailed", "SymbolHalted", "from_document", "to_document",
+    "Stopped", "StoreRecovered", "StoreUnavailable", "StoreWarned", "StrategyFailed", "SymbolHalted", "Waiting",
+    "from_document", "to_document",
 )  # fmt: skip
 
 
@@ -170,6 +171,29 @@ class StoreUnavailable(Happening, frozen=True, kw_only=True, omit_defaults=True)
     error: str
 
 
+class StoreRecovered(Happening, frozen=True, kw_only=True, omit_defaults=True):
+    """The store answers again, `seconds` after it was found away (`error`).
+
+    Told at once, and stored with the next commit.
+    """
+
+    seconds: float
+    error: str
+
+
+class StoreWarned(Happening, frozen=True, kw_only=True, omit_defaults=True):
+    """While the run goes on, something has come to weaken what its store promises, or is `over`; never stored."""
+
+    warning: str
+    over: bool = False
+
+
+class Waiting(Happening, frozen=True, kw_only=True, omit_defaults=True):
+    """The run waits for another process before it may trade this, `reason` says for which; never stored."""
+
+    reason: str
+
+
 class ExchangeUnavailable(Happening, frozen=True, kw_only=True, omit_defaults=True):
     """The exchange did not answer, or not with sense; it is asked again, and what it is owed stays owed."""
 
@@ -191,6 +215,9 @@ System = (
     | DecisionSkipped
     | StrategyFailed
     | StoreUnavailable
+    | StoreRecovered
+    | StoreWarned
+    | Waiting
     | ExchangeUnavailable
     | SymbolHalted
 )

@@ -34,8 +34,9 @@ LONGEST_PAUSE: Final = 30.0
 class Engine:
     """Trades seats on one exchange and broker from one store, until it is told to let go or the market ends.
 
-    Nothing is told to listeners before it is committed (StoreUnavailable and ExchangeUnavailable, which cannot be
-    stored, have number 0). `poll` is the longest pause (s) before candles are asked for again.
+    Nothing is told to listeners before it is committed (what cannot be stored, as StoreUnavailable, and
+    StoreRecovered, which is stored later, have number 0). `poll` is the longest pause (s) before candles are asked for
+    again.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Engine:
         self._step = asyncio.Lock()
         self._detached = asyncio.Event()
         self._room = True
+        self._full: tuple[float, StoreFull] | None = None
         self._has_seats = False
         self._failures = 0
         self.control = Control(parts, self._step)
@@ -84,6 +86,7 @@ class Engine:
         except MarketEnded:
             async with self._step:
                 await self._finish("the market ended")
+        await self._parts.farewell()
 
     def detach(self) -> None:
         """Let go after the step under way: positions and orders stay as they are, and the next start resumes."""
@@ -110,6 +113,7 @@ class Engine:
         while not self._detached.is_set() and not self._all_done():
             self._parts.store.check()
             self._parts.hold.check()
+            self._parts.watch()
             if not await self._round():
                 await self._rest(self._poll)
 
@@ -164,6 +168,7 @@ class Engine:
             # is open, the minute waits for room as a whole.
             self._room = all(seat.row is None for seat in self.seats)
             self._parts.store_trouble(error)
+            self._full = self._full or (self._parts.clock.monotonic(), error)
             await self._rest(self._pause())
             return True
         return bool(due)
@@ -224,12 +229,20 @@ class Engine:
         for _, draft in drafts:
             self._parts.orders.stamp(draft)
         points.reached("live.decided")
-        await self._parts.ledger.commit(drafts, risks, vital=_watches_only(drafts))
-        self._room = True
+        vital = _watches_only(drafts)
+        await self._parts.ledger.commit(drafts, risks, vital=vital)
+        self._has_room(certain=not vital)
         points.reached("live.committed")
         for seat, _ in drafts:
             await self._parts.orders.carry_out(seat)
         points.reached("live.carried-out")
+
+    def _has_room(self, *, certain: bool) -> None:
+        """Ask again after a commit; it is `certain` that there is room unless the commit used what is kept."""
+        self._room = True
+        if certain and self._full is not None:
+            (since, error), self._full = self._full, None
+            self._parts.store_recovered(self._parts.clock.monotonic() - since, error)
 
     async def _turns(
         self, seat: Seat, draft: Draft, candles: Sequence[Candle], observed: Sequence[OrderState]

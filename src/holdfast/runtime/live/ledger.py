@@ -12,7 +12,7 @@ from holdfast.store import ABSENT, Append, Change, Check, Key, Put
 from holdfast.store.base import Expect
 from holdfast.store.lease import Hold
 from holdfast.system import Ids
-from holdfast.trading.events import LIFECYCLE, Decided, Happening, to_document
+from holdfast.trading.events import LIFECYCLE, Decided, Happening, StoreRecovered, to_document
 from holdfast.trading.risk import Positions
 
 __all__ = ("Ledger",)
@@ -21,12 +21,16 @@ Emit = Callable[[Sequence[Happening]], None]
 
 
 class Ledger:
-    """The one place of a run that reads and commits. `risks` are the profiles' positions as committed."""
+    """The one place of a run that reads and commits. `risks` are the profiles' positions as committed.
+
+    `outages` are those that have been told and are still to be stored, with the next commit about their seat.
+    """
 
     def __init__(self, store: Steady, *, hold: Hold, ids: Ids, emit: Emit) -> None:
         self.store = store
         self.hold = hold
         self.risks: dict[str, Positions] = {}
+        self.outages: dict[Seat, list[StoreRecovered]] = {}
         self._risk_expects: dict[str, Expect] = {}
         self._ids = ids
         self._emit = emit
@@ -56,6 +60,7 @@ class Ledger:
         where another process trades these seats now; nothing has changed then. Raises StoreFull, and Unavailable after
         bounded attempts.
         """
+        stored = self._outages_into(drafts)
         changed = {name: after for name, after in (risks or {}).items() if after != self.risks[name]}
         changes = [change for seat, draft in drafts for change in self._changes(seat, draft)]
         changes += self._risk_changes(drafts, changed)
@@ -65,7 +70,17 @@ class Ledger:
             _adopt(seat, draft, version)
         for name, after in changed.items():
             self.risks[name], self._risk_expects[name] = after, version
-        self._emit([event for _, draft in drafts for event in draft.events])
+        for seat, count in stored.items():
+            del self.outages[seat][:count]
+        events = [event for _, draft in drafts for event in draft.events]
+        self._emit([event for event in events if not isinstance(event, StoreRecovered)])
+
+    def _outages_into(self, drafts: Sequence[tuple[Seat, Draft]]) -> dict[Seat, int]:
+        """Append to each draft the outages that its seat still owes its history; return how many these are."""
+        for seat, draft in drafts:
+            for outage in self.outages.get(seat, ()):
+                draft.note(outage)
+        return {seat: len(self.outages.get(seat, ())) for seat, _ in drafts if seat in self.outages}
 
     async def ensure(self, seconds: float) -> None:
         """Return while nobody else can take the seats for longer than that; raises LeaseLost, and Unavailable."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from holdfast.errors import Conflict, InvalidOption
+from holdfast.errors import Conflict, InvalidOption, StoreError
 from holdfast.runtime.admission import settle_risk
 from holdfast.runtime.book import Draft
 from holdfast.runtime.calls import GuardedCaller
@@ -17,9 +17,17 @@ from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import StrategySpec
+from holdfast.store.backends.network import REPEAT
 from holdfast.store.lease import Hold
 from holdfast.system import Clock, Ids
-from holdfast.trading.events import ExchangeUnavailable, Happening, StoreUnavailable
+from holdfast.trading.events import (
+    ExchangeUnavailable,
+    Happening,
+    StoreRecovered,
+    StoreUnavailable,
+    StoreWarned,
+    Waiting,
+)
 from holdfast.trading.inputs import Origin
 from holdfast.trading.risk import Positions, RiskProfile
 
@@ -66,7 +74,8 @@ class Parts:
         self.feed = Feed(exchange)
         self.seats = [self.seat(spec, symbol) for spec, symbol in wanted]
         self._listener = listener
-        store.trouble = self.store_trouble
+        self._warned: tuple[str, ...] = ()
+        store.trouble, store.recovered = self.store_trouble, self.store_recovered
 
     def seat(self, spec: StrategySpec, symbol: str) -> Seat:
         """Return a seat of this run for a strategy on a symbol, not loaded yet."""
@@ -97,7 +106,7 @@ class Parts:
     async def take(self, seats: Iterable[Seat], *, wait: bool = False) -> None:
         """Become the one process that trades these seats; raises LeaseHeld where another one does."""
         wanted = [(seat.origin.strategy, seat.symbol) for seat in seats]
-        await self.store.patiently(partial(self.hold.take, wanted, wait=wait))
+        await self.store.patiently(partial(self.hold.take, wanted, wait=wait, waiting=self._waiting))
 
     async def ask(self, question: Callable[[], Awaitable[T]]) -> T:
         """Return the exchange's answer to a question that changes nothing; see `Patience.ask`."""
@@ -126,14 +135,54 @@ class Parts:
                 draft.halt(doubtful(doubt))
                 await self.ledger.commit([(seat, draft)], vital=True)
 
-    def store_trouble(self, error: Exception) -> None:
-        """Tell everybody that the store refused or failed: an event that cannot be stored."""
-        self._tell(self.seats, StoreUnavailable, error)
+    def store_trouble(self, error: Exception, again: bool = True) -> None:
+        """Tell everybody that the store refused or failed, and whether it is asked again: it cannot be stored."""
+        # What a backend advises to whoever calls it, the run does itself.
+        said = str(error).removesuffix(REPEAT)
+        self._tell(self.seats, StoreUnavailable, error=f"{said}; asking again" if again else said)
+
+    def store_recovered(self, seconds: float, error: Exception) -> None:
+        """Tell everybody that the store answers again, and have that stored with each seat's next commit."""
+        facts = {"seconds": round(seconds, 3), "error": str(error).removesuffix(REPEAT)}
+        for seat, event in zip(self.seats, self._tell(self.seats, StoreRecovered, **facts), strict=True):
+            self.ledger.outages.setdefault(seat, []).append(event)
 
     def exchange_trouble(self, seat: Seat, error: Exception) -> None:
         """Tell that the exchange did not answer for a seat."""
-        self._tell([seat], ExchangeUnavailable, error)
+        self._tell([seat], ExchangeUnavailable, error=str(error))
 
-    def _tell(self, seats: Iterable[Seat], kind: type[Happening], error: Exception) -> None:
-        facts: dict[str, Any] = {"at": self.clock.now(), "error": str(error)}
-        self._listener([kind(symbol=seat.symbol, strategy=seat.origin.strategy, **facts) for seat in seats])
+    def watch(self, *, told: bool = False) -> None:
+        """Tell what the store has come to warn of, and what is over, since the last look; `told`: all is told."""
+        before, now = self._warned, self.store.warnings
+        self._warned = now
+        if told or before == now:
+            return
+        still = {_subject(warning) for warning in now}
+        for warning in before:
+            if _subject(warning) not in still:
+                self._tell(self.seats, StoreWarned, warning=warning, over=True)
+        for warning in now:
+            if warning not in before:
+                self._tell(self.seats, StoreWarned, warning=warning)
+
+    async def farewell(self) -> None:
+        """Tell, at the end, which copies of the store lack something; where that cannot be asked, tell that."""
+        try:
+            for warning in await self.store.behind():
+                self._tell(self.seats, StoreWarned, warning=warning)
+        except StoreError as error:
+            self.store_trouble(error, again=False)
+
+    def _waiting(self, reason: str) -> None:
+        self._tell(self.seats, Waiting, reason=reason)
+
+    def _tell(self, seats: Iterable[Seat], kind: type[T], **facts: Any) -> list[T]:
+        make: Any = kind
+        at = self.clock.now()
+        events = [make(symbol=seat.symbol, strategy=seat.origin.strategy, at=at, **facts) for seat in seats]
+        self._listener(events)
+        return events
+
+
+def _subject(warning: str) -> str:
+    return warning.partition(": ")[0]  # behind it comes why, which may change

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from holdfast.errors import InvalidOption
+from holdfast.errors import InvalidOption, StoreInUse
 from holdfast.runtime.live.connect import connected
 from holdfast.runtime.live.engine import Engine
 from holdfast.runtime.live.parts import Listener, Parts
@@ -17,12 +18,16 @@ from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import ExchangeSpec, StrategySpec
 from holdfast.store import Store
 from holdfast.store.lease import LEASE_SECONDS, Hold, Lease
-from holdfast.trading.events import Happening
+from holdfast.store.workers import described
+from holdfast.trading.events import Happening, Waiting
 
 if TYPE_CHECKING:
     from holdfast.runtime.desk import Desk
 
 __all__ = ("LiveRun", "Options", "SeatStatus")
+
+LOOK_AGAIN: Final = 0.5
+"""Seconds after which a store that only one process can have open is tried again."""
 
 
 class SeatStatus(Struct, frozen=True, kw_only=True):
@@ -137,11 +142,15 @@ class LiveRun:
         """Run to the end, telling `listener` what was committed; the store is opened and closed here.
 
         Raises LeaseHeld where another run, of this desk or of another process, has one of the strategies on one of
-        the symbols (unless told to wait), and LeaseLost where another process has taken over.
+        the symbols, StoreInUse where another process has a store open that only one can (unless told to wait), and
+        LeaseLost where another process has taken over.
         """
         rules = self._wanted[0][0].rules
         with self._desk.taking((spec.name, symbol) for spec, symbol in self._wanted):
-            async with self._desk.adapters.opened() as shared:
+            async with AsyncExitStack() as stack:
+                shared = await self._opened(stack, listener)
+                if shared is None:
+                    return
                 store = Steady(shared, clock=self._desk.clock, ids=self._desk.ids)
                 async with (
                     connected(self._exchange, store, rules) as (market, broker),
@@ -151,6 +160,26 @@ class LiveRun:
                     if self._detached:
                         return
                     await self._engine.run()
+
+    async def _opened(self, stack: AsyncExitStack, listener: Listener) -> Store | None:
+        """Return the desk's store, open until the stack ends; None where the run was let go of while it waited."""
+        told = False
+        while not self._detached:
+            try:
+                return await stack.enter_async_context(self._desk.adapters.opened())
+            except StoreInUse as error:
+                if not self._options.wait:
+                    raise
+                if not told:
+                    listener([self._waiting(spec, symbol, error) for spec, symbol in self._wanted])
+                told = True
+            await self._desk.clock.sleep(LOOK_AGAIN)
+        return None
+
+    def _waiting(self, spec: StrategySpec, symbol: str, error: StoreInUse) -> Waiting:
+        who = described(**{"pid": 0, "host": "", "since": 0, **_holder(error)})
+        reason = f"waiting for {who} to close the store"
+        return Waiting(symbol=symbol, strategy=spec.name, at=self._desk.clock.now(), reason=reason)
 
     def _hold(self, store: Store, broker: Any) -> Hold:
         """Return what keeps others from these seats: a lease, unless only one process can have the store open."""
@@ -187,3 +216,7 @@ class LiveRun:
         )
         taking = partial(parts.take, parts.seats, wait=self._options.wait)
         return Engine(parts, start, taking, poll=self._options.poll)
+
+
+def _holder(error: StoreInUse) -> dict[str, Any]:
+    return {name: error.facts[name] for name in ("pid", "host", "since") if name in error.facts}

@@ -46,8 +46,9 @@ class Live:
         `policy` says what to do with open signals that nobody in this run would watch, `resume` lifts stored
         stops and halts, `release` takes the signals of halted symbols off the books (a person has looked after
         them). `poll` is the longest pause (s) before an exchange is asked for candles again. Where several processes
-        can open the store, one at a time trades a strategy on a symbol: `wait` until another one lets go or is dead
-        instead of raising LeaseHeld; it counts as dead when it has not shown for `lease` seconds that it is alive.
+        can open the store, one at a time trades a strategy on a symbol; other stores only one has open at a time.
+        `wait` until that one lets go or is dead instead of raising LeaseHeld or StoreInUse; it counts as dead when it
+        has not shown for `lease` seconds that it is alive.
         """
         if policy not in get_args(OrphanPolicy):
             known = ", ".join(get_args(OrphanPolicy))

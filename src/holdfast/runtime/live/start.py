@@ -64,6 +64,7 @@ class Start:
         parts = self._parts
         # Once more: whoever moves a portfolio away takes leases away after its mark, and this one is younger.
         check_active(parts.store, *await parts.store.get(MARK_KEY))
+        parts.watch(told=True)
         self._warnings = tuple(warnings(parts.store, parts.broker))
         for warning in self._warnings:
             logging.getLogger("holdfast.live").warning("%s", warning)
@@ -145,14 +146,14 @@ class Start:
     async def _flatten(self) -> None:
         for seat in self._parts.seats:
             if self._policy == "flatten" and seat.spec.decide is None and seat.row is not None:
-                draft = self._draft(seat)
-                draft.feed(
-                    Request(
-                        kind="close", at=await self._parts.ask(self._parts.exchange.now), reason="flatten"
-                    )
-                )
-                await self._parts.orders.commit(seat, draft)
-                await self._parts.orders.carry_out(seat)
+                await self._parts.again(partial(self._closed, seat))
+                await self._parts.again(partial(self._parts.orders.carry_out, seat))
+
+    async def _closed(self, seat: Seat) -> None:
+        draft = self._draft(seat)
+        now = await self._parts.ask(self._parts.exchange.now)
+        draft.feed(Request(kind="close", at=now, reason="flatten"))
+        await self._parts.orders.commit(seat, draft)
 
     # ------------------------------------------------------------ the seats
 
@@ -202,13 +203,14 @@ class Start:
                 positions=tuple(unknown.strays),
             )
         for seat, orders in unknown.of_seats.items():
-            draft = self._draft(seat)
-            detail = _listed(orders)
-            draft.tell(Reconciled, detail=detail, orders=tuple(order.client_id for order in orders))
-            draft.halt(
-                f"orders of ours that the store does not know: {detail}. Check the position, then resume"
-            )
-            await self._parts.orders.commit(seat, draft)
+            await parts.again(partial(self._halted, seat, orders))
+
+    async def _halted(self, seat: Seat, orders: list[OrderState]) -> None:
+        draft = self._draft(seat)
+        detail = _listed(orders)
+        draft.tell(Reconciled, detail=detail, orders=tuple(order.client_id for order in orders))
+        draft.halt(f"orders of ours that the store does not know: {detail}. Check the position, then resume")
+        await self._parts.orders.commit(seat, draft)
 
 
 async def recover(parts: Parts, seats: Iterable[Seat]) -> None:

@@ -37,10 +37,17 @@ class Steady(Wrapper):
     """
 
     def __init__(
-        self, inner: Store, *, clock: Clock, ids: Ids, trouble: Callable[[Exception], None] = lambda _: None
+        self,
+        inner: Store,
+        *,
+        clock: Clock,
+        ids: Ids,
+        trouble: Callable[[Exception, bool], None] = lambda error, again: None,
+        recovered: Callable[[float, Exception], None] = lambda seconds, error: None,
     ) -> None:
         super().__init__(inner)
         self.trouble = trouble
+        self.recovered = recovered
         self._clock = clock
         self._ids = ids
         self._backend = _innermost(inner)
@@ -111,21 +118,33 @@ class Steady(Wrapper):
     async def patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         """Return what `act` returns, done again while the store is away; raises the last Unavailable or NotOpen."""
         pause = FIRST_PAUSE
+        away: tuple[float, Exception] | None = None
         for attempt in range(ATTEMPTS):
             self.check()
             try:
-                return await act()
+                done = await act()
             except Conflict:
                 self.check()  # then it is no sign of somebody else
+                self._back(away)
                 raise
             except (Unavailable, NotOpen) as error:
-                self.trouble(error)
-                if attempt == ATTEMPTS - 1 or not error.facts.get("retryable", True):
+                again = attempt < ATTEMPTS - 1 and error.facts.get("retryable", True)
+                self.trouble(error, again)
+                away = away or (self._clock.monotonic(), error)
+                if not again:
                     raise
+            else:
+                self._back(away)
+                return done
             await self._clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
             await self._reopen()
         raise AssertionError("unreachable")
+
+    def _back(self, away: tuple[float, Exception] | None) -> None:
+        if away is not None:
+            since, error = away
+            self.recovered(self._clock.monotonic() - since, error)
 
     async def _reopen(self) -> None:
         points.reached("live.store-reopening")
@@ -136,7 +155,7 @@ class Steady(Wrapper):
                 await self.inner.close()
             await self.inner.open()
         except Unavailable as error:  # the next attempt says so again, and the last one raises
-            self.trouble(error)
+            self.trouble(error, True)
 
     async def _records(self, entity_name: str, after: str | None, limit: int) -> list[Record]:
         return [record async for record in self.inner.scan(entity_name, after=after, limit=limit)]

@@ -18,6 +18,11 @@ def warnings(store: Store, broker: "Broker") -> Iterator[str]:
         yield f"nothing lost (P2) is not promised: {store.url} does not say that it survives anything"
     elif store.durability is Durability.PROCESS_CRASH:
         yield f"nothing lost (P2) is promised through a crash, not through a power cut: {store.url} cannot flush"
+    if store.shared and broker.request_expiry is None:
+        yield (
+            f"requests to {broker.name} do not expire: where another process takes over from one that hangs, the "
+            "exchange cannot refuse an order that the hung one sends when it wakes up"
+        )
     if broker.client_ids == "none":
         yield f"{broker.name} keeps no client ids: an order whose answer is lost halts its symbol"
     elif broker.request_expiry is None:

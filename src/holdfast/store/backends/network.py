@@ -11,10 +11,13 @@ from msgspec import Struct
 from holdfast.errors import InvalidOption, Unsupported
 from holdfast.store.url import StoreUrl
 
-__all__ = ("TIMEOUTS", "Timeouts", "driver", "flag", "number", "timeouts")
+__all__ = ("REPEAT", "TIMEOUTS", "Timeouts", "driver", "flag", "number", "timeouts")
 
 TIMEOUTS: Final = ("connect_timeout", "read_timeout", "commit_timeout")
 """The options that `timeouts` reads, in seconds."""
+
+REPEAT: Final = "; the commit may have happened: repeat it with its id"
+"""How the message of an Unavailable ends that is `unknown`: advice to whoever commits, which a run follows itself."""
 
 
 class Timeouts(Struct, frozen=True):

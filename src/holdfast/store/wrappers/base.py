@@ -108,6 +108,10 @@ class Wrapper(Store):
         """Return the number of a stream's newest event, 0 where it has none, as inside."""
         return await self.inner.last_number(stream)
 
+    async def behind(self) -> tuple[str, ...]:
+        """Return one sentence for each copy that lacks commits, as inside."""
+        return await self.inner.behind()
+
     async def commit(
         self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
     ) -> CommitId:

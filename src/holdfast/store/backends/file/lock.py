@@ -51,8 +51,11 @@ def _in_use(disk: Disk, path: str) -> StoreInUse:
     except UNDECODABLE:  # the holder has the lock and has not written its name yet
         holder = Holder(0, "?", 0)
     folder = path.removesuffix("/.holdfast/lock")
-    message = (
-        f"the store in {folder} is open in process {holder.pid} on {holder.host}; stop that one, "
-        "or open this one with ?mode=ro"
-    )
+    if (holder.pid, holder.host) == disk.process():
+        message = f"this process has the store in {folder} open already: close it there, or open this one with ?mode=ro"
+    else:
+        message = (
+            f"the store in {folder} is open in process {holder.pid} on {holder.host}; stop that one, "
+            "or open this one with ?mode=ro"
+        )
     return StoreInUse(message, pid=holder.pid, host=holder.host, since=holder.since, path=path)

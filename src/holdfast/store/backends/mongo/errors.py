@@ -19,6 +19,7 @@ from pymongo.errors import (
 )
 
 from holdfast.errors import Corrupt, InvalidValue, NotOpen, StoreError, StoreFull, Unavailable
+from holdfast.store.backends.network import REPEAT
 
 __all__ = ("REMEDY", "failure", "may_pass", "too_early", "transient")
 
@@ -153,9 +154,7 @@ def failure(error: BaseException, url: str, *, unknown: bool = False) -> StoreEr
     if case.kind is Corrupt:
         return Corrupt(says, key=None, reason=case.says)
     if unknown:
-        return Unavailable(
-            f"{says}. The commit may have happened: repeat it with its id", unknown=True, retryable=True
-        )
+        return Unavailable(f"{says}{REPEAT}", unknown=True, retryable=True)
     if case.kind is StoreFull:
         return StoreFull(says, url=url)
     return Unavailable(says, unknown=False, retryable=case.retryable)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from holdfast.errors import Corrupt, HoldfastError, InvalidOption, StoreFull, Unavailable
+from holdfast.store.backends.network import REPEAT
 
 __all__ = ("POOLER", "NotNow", "certain", "explained", "foreign", "misused", "sqlstate", "unavailable")
 
@@ -100,7 +101,7 @@ def explained(error: BaseException, place: str, *, unknown: bool = False) -> Hol
 
 def unavailable(message: str, *, retryable: bool = True, unknown: bool = False) -> Unavailable:
     """Return an Unavailable that says whether the commit may have happened."""
-    tail = ". Whether it was committed is unknown: repeat it with its id" if unknown else ""
+    tail = REPEAT if unknown else ""
     return Unavailable(message + tail, retryable=retryable, unknown=unknown)
 
 

@@ -137,8 +137,8 @@ class Committing:
             told.__cause__ = failed
             return told
         if short := self._waits.short(counts):
-            message = f"{where}: {short} in time; the commit may be lost by a failover"
-            return Unavailable(f"{message}: repeat it with the same id", unknown=True, retryable=True)
+            message = f"{where}: {short} in time, and a failover may lose the commit"
+            return Unavailable(f"{message}{network.REPEAT}", unknown=True, retryable=True)
         return None
 
 

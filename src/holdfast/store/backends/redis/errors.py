@@ -7,6 +7,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from holdfast.errors import Corrupt, HoldfastError, StoreFull, Unavailable, Unsupported, WentBack
+from holdfast.store.backends.network import REPEAT
 
 __all__ = ("Again", "Broken", "Moved", "code_of", "explain", "is_passing", "moved_of")
 
@@ -102,7 +103,7 @@ def explain(error: BaseException, where: str, *, unknown: bool) -> HoldfastError
 
 
 def _of_connection(error: BaseException, where: str, *, unknown: bool) -> HoldfastError:
-    told = "; the commit may have happened: repeat it with the same id" if unknown else ""
+    told = REPEAT if unknown else ""
     root = next((one for one in _chain(error) if type(one).__name__ in _ROOTS), error)
     reason, retryable = _ROOTS.get(type(root).__name__, (f"failed: {error}", True))
     if type(root).__name__ == "gaierror":

@@ -36,6 +36,7 @@ class Follower:
         self.standing = Standing(outbox, store, ids=ids)
         self.error: Exception | None = None
         self.contact = asyncio.Event()
+        self._first: Exception | None = None
         self._acknowledged = 0
         self._clock = clock
         self._poll = poll
@@ -46,6 +47,14 @@ class Follower:
     def position(self) -> Replica | None:
         """Where the replica was seen last, None before it was."""
         return self.standing.position
+
+    @property
+    def told(self) -> str:
+        """What a person is to know while it does not follow; it changes with the kind of error alone. "" if it does."""
+        if self.error is None:
+            no_answer = f"Replica {self.store.url} does not follow: it has not answered yet"
+            return "" if self.contact.is_set() else no_answer
+        return f"Replica {self.store.url} does not follow: {self._first}"
 
     def wake(self) -> None:
         """There is more to apply."""
@@ -156,4 +165,5 @@ class Follower:
     def _tell(self, error: Exception) -> None:
         if type(self.error) is not type(error):
             log.warning("replica %s does not follow: %s", self.store.url, error)
+            self._first = error
         self.error = error

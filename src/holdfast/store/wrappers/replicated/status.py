@@ -34,6 +34,14 @@ class Lag(Struct, frozen=True, kw_only=True):
     seconds: float | None
     error: str | None
 
+    @property
+    def sentence(self) -> str:
+        """What a person is told of a replica that is behind."""
+        lacks = "everything, as far as is known" if self.commits is None else f"{self.commits:,} commits"
+        since = f", the first {self.seconds:.0f} s old" if self.seconds else ""
+        why = f": {self.error}" if self.error else ": it has not answered" if self.state == "unknown" else ""
+        return f"Replica {self.url} is behind by {lacks}{since}{why}"
+
 
 class Status(Struct, frozen=True, kw_only=True):
     """What a namespace is (`role`, None: nothing special), and of a primary: its commits, its replicas by name.

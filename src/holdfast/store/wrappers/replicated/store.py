@@ -59,11 +59,7 @@ class Replicated(Wrapper):
     @property
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
         """What weakens a promise: of the primary, and of these replicas as they are now."""
-        told = [
-            f"Replica {f.store.url} does not follow: {f.error}"
-            for f, _ in self._following
-            if f.error is not None
-        ]
+        told = [f.told for f, _ in self._following if f.told]
         return (*self.inner.warnings, WARNING, *told, *([] if self._loss is None else [lost(self._loss)]))
 
     @property
@@ -174,6 +170,19 @@ class Replicated(Wrapper):
             seconds=await outbox.age(number + 1) if number is not None and behind else None if behind is None else 0.0,
             state="unknown" if position is None else position.state, error=None if error is None else str(error),
         )  # fmt: skip
+
+    async def behind(self) -> tuple[str, ...]:
+        """Return one sentence for each replica that lacks commits; those that follow are given a moment to catch up."""
+        limit = self._clock.monotonic() + FIRST_CONTACT
+        while True:
+            lags = await self.lag()
+            late = [one for one in lags if one.commits != 0]
+            if not any(one.error is None and one.state == "following" for one in late):
+                break
+            if self._clock.monotonic() > limit:
+                break
+            await self._clock.sleep(0.01)
+        return (*await self.inner.behind(), *(one.sentence for one in late))
 
     async def caught_up(self, *, seconds: float = 60.0) -> bool:
         """Wait until every replica has all that is committed now; False where one has not, in that time."""
