@@ -13,10 +13,12 @@ import sys
 import sma_cross  # noqa: F401  # registers the strategy
 
 from holdfast import Live, PersistSignalAdapter, open_store, use_store
+from holdfast.persist import DEFAULT
 
 
 async def main(candles, redis, postgres):
     """Say what is where before anything runs, then trade until the candles end."""
+    DEFAULT.base_dir = "./logs/hybrid_storage"  # which store serves what is noted here
     use_store(postgres)
     PersistSignalAdapter.use_persist_signal_adapter(open_store(redis).persist)
     async for event in Live.run("BTCUSDT", strategy_name="sma-cross", candles=candles):

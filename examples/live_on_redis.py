@@ -10,10 +10,14 @@ import sma_cross  # noqa: F401  # registers the strategy
 from redis_adapter import RedisPersist
 
 from holdfast import Live, PersistRiskAdapter, PersistSignalAdapter
+from holdfast.persist import DEFAULT
 
 
 def main(candles, url):
     """Register the adapter before anything runs, then trade in the background until the candles end."""
+    DEFAULT.base_dir = (
+        "./logs/live_on_redis"  # which adapter serves what is noted here: not where files have theirs
+    )
     RedisPersist.url = url
     PersistSignalAdapter.use_persist_signal_adapter(RedisPersist)  # and for what has no adapter of its own
     PersistRiskAdapter.use_persist_risk_adapter(RedisPersist)

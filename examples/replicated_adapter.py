@@ -1,6 +1,6 @@
 """A second copy elsewhere, for the day the first one is gone.
 
-python examples/replicated_adapter.py redis://localhost:6379/0 file:./spare
+python examples/replicated_adapter.py redis://localhost:6379/0 file:./logs/spare
 
 An adapter that writes to a primary and then, without waiting, to replicas loses every write that a replica missed:
 nobody knows of it any more. Here what a replica is owed is recorded in the primary, in the same commit, so that it
@@ -19,7 +19,7 @@ async def main(primary, *replicas):
     """Write a hundred signals, and compare the copies."""
     store = replicated(open_store(primary), [open_store(url) for url in replicas])
     async with store:
-        signals = store.persist("my-strategy", "./logs/data/signal")
+        signals = store.persist("my-strategy", "./logs/replicated/signal")
         for number in range(100):
             await signals.write_value(f"SYMBOL{number}", {"side": "long", "number": number})
         for lag in await store.lag():

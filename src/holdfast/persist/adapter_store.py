@@ -276,9 +276,12 @@ class AdapterStore(Store):
         served = self._rack.map
         row = await shelf.own(MAP)
         note = self._host.read()
-        for known in (row and row.value, note and note.map):
+        for place, known in (
+            ("what it keeps there itself", row and row.value),
+            (self._host.note, note and note.map),
+        ):
             if known is not None and known != served:
-                raise _other_map(known, served)
+                raise _other_map(place, known, served)
         if note is None:
             self._host.refuse_files()
             note = Note(self._ids(), served)
@@ -334,9 +337,13 @@ def _record(row: Row) -> Record:
     return Record(row.key, row.value, row.version)
 
 
-def _other_map(known: Any, served: dict[str, str]) -> InvalidOption:
+def _other_map(place: str, known: Any, served: dict[str, str]) -> InvalidOption:
+    was = known if isinstance(known, dict) else {}
+    others = [name for name in served if was.get(name) != served[name]]
+    changed = "; ".join(f"{name} by {was.get(name, 'nothing')}, now by {served[name]}" for name in others[:2])
+    more = f" (and {len(others) - 2} more)" if len(others) > 2 else ""
     message = (
-        f"this namespace is served by {known}, and now {served} are registered: register the same ones "
-        f"(`adapter_name` keeps the name of a class that has moved), or {COPY}"
+        f"other adapters served this namespace, as {place} says: {changed or known}{more}. Register the same ones "
+        f"(`adapter_name` keeps the name of a class that has moved), choose another base_dir, or {COPY}"
     )
     return InvalidOption(message, known=known, served=served)

@@ -16,7 +16,8 @@ __all__ = ("COPY", "Host", "Note")
 
 COPY: Final = (
     "move what is stored first: `holdfast store copy FROM TO --move`, where FROM and TO are URLs, or a bot.py whose "
-    "desk has the adapters, in a base_dir of its own"
+    "desk has the adapters, in a base_dir of its own (`Adapters(base_dir=…)`, or `DEFAULT.base_dir = …` of "
+    "holdfast.persist)"
 )
 
 
@@ -49,17 +50,17 @@ class Host:
 
     def read(self) -> Note | None:
         """Return the note, None where there is none yet; raises Corrupt where it is no note."""
-        if self._disk.stamp(self._note) is None:
+        if self._disk.stamp(self.note) is None:
             return None
         try:
-            return msgspec.json.decode(self._disk.read(self._note), type=Note)
+            return msgspec.json.decode(self._disk.read(self.note), type=Note)
         except msgspec.DecodeError as error:
-            message = f"{self._note} is damaged; if the adapters are the same as before, remove it"
-            raise Corrupt(message, key=None, reason=str(error), path=self._note) from error
+            message = f"{self.note} is damaged; if the adapters are the same as before, remove it"
+            raise Corrupt(message, key=None, reason=str(error), path=self.note) from error
 
     def write(self, note: Note) -> None:
         """Replace the note, durably, wholly or not at all."""
-        aside = f"{self._note}.new"
+        aside = f"{self.note}.new"
         if self._disk.stamp(aside) is not None:
             self._disk.remove(
                 aside
@@ -70,7 +71,7 @@ class Host:
             self._disk.flush(file)
         finally:
             self._disk.close(file)
-        self._disk.rename(aside, self._note)
+        self._disk.rename(aside, self.note)
         self._disk.flush_folder(self._layout.own)
 
     def refuse_files(self) -> None:
@@ -87,15 +88,16 @@ class Host:
 
     def refuse_adapters(self) -> None:
         """Raise InvalidOption where adapters served this folder, and files are to serve it now."""
-        if self._disk.stamp(self._note) is not None:
+        if self._disk.stamp(self.note) is not None:
             raise InvalidOption(
-                f"adapters served {self._layout.root} ({self._note} says which), and none is registered now: "
+                f"adapters served {self._layout.root} ({self.note} says which), and none is registered now: "
                 f"register them again, or {COPY}",
-                path=self._note,
+                path=self.note,
             )
 
     @property
-    def _note(self) -> str:
+    def note(self) -> str:
+        """The path of the note."""
         return f"{self._layout.own}/adapters.json"
 
     def _make_folders(self) -> None:
