@@ -114,6 +114,25 @@ async def test_a_server_that_is_still_starting_is_waited_for(guarded: PostgresSe
     await store.close()
 
 
+@pytest.mark.parametrize(("query", "retryable"), [("", True), ("?sslmode=require", False)])
+async def test_the_last_word_of_a_killed_server_is_no_refusal_of_tls(query: str, retryable: bool) -> None:
+    """It comes in one piece with the answer about TLS; the server here answers as such a one does, byte by byte."""
+
+    async def dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        writer.write(
+            b"N" + b"E\0\0\0\x4fSFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"
+        )
+        writer.close()
+
+    async with await asyncio.start_server(dying, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refusal(f"postgresql://postgres@127.0.0.1:{port}/holdfast{query}", connect_timeout=0.3)
+    assert isinstance(error, Unavailable)
+    assert error.retryable is retryable
+    assert not error.unknown
+
+
 @pytest.mark.parametrize(
     ("state", "kind", "sentence"),
     [

@@ -36,6 +36,11 @@ class Options(Struct, frozen=True):
     readers: int
     timeouts: Timeouts
 
+    @property
+    def asks_for_tls(self) -> bool:
+        """Whether the URL says that there is no connection without TLS."""
+        return "sslmode=require" in self.tls or "sslmode=verify" in self.tls
+
 
 def options(url: StoreUrl) -> Options:
     """Return what a URL says; raises InvalidOption for what makes no sense."""

@@ -27,6 +27,9 @@ __all__ = ("OLDEST", "Reach")
 OLDEST: Final = 13
 """The oldest PostgreSQL that is taken."""
 
+BROKE_OFF: Final = (
+    "broke off while it was greeted, or has no TLS and PGSSLMODE asks for it: then turn ssl on there"
+)
 PAUSE: Final = 0.05
 LONGEST_PAUSE: Final = 1.0
 
@@ -100,9 +103,19 @@ class Reach:
                 session.drop()
             if isinstance(error, HoldfastError) or not isinstance(error, Exception):
                 raise
-            raise explained(error, self._at(address)) from error
+            raise self._explained(error, address) from error
         self.home = address
         return session
+
+    def _explained(self, error: Exception, address: object) -> HoldfastError:
+        """Return what to raise for the driver's error.
+
+        What the driver calls a refusal of TLS may be the last word of a process whose server was killed: it comes
+        together with the answer about TLS. Only where the URL asks for TLS is it surely a matter for a person.
+        """
+        if "rejected SSL upgrade" in str(error) and not self.options.asks_for_tls:
+            return unavailable(f"{self._at(address)}: the PostgreSQL server {BROKE_OFF}")
+        return explained(error, self._at(address))
 
     async def _connect(self, address: Address, within: float) -> Any:
         host, port = address
