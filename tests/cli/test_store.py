@@ -65,6 +65,7 @@ def test_show(here: Here, traded: Path) -> None:
     [entity] = done.of_type("entity")
     assert entity["value"]["asked"] > 8
     assert done.summary["entities"] == 1
+    assert here("store", "show", "state.eager", "BTCUSDT", STATE[1], "--json").of_type("entity") == [entity]
     plain = here("store", "show", "state.eager", *STATE)
     assert json.loads(plain.out.partition("\n")[2]) == entity["value"]
     assert entity["version"] in plain.out

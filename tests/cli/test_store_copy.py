@@ -248,3 +248,23 @@ def test_where_the_other_place_cannot_be_looked_at_that_is_said(here: Here, trad
     for one in (asked, done):
         assert "the other place was not looked at: there is no store at" in one.err
     assert not (traded / "state").exists()
+
+
+def test_what_is_encrypted_needs_its_key_everywhere(
+    here: Here, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEYS", here("store", "key", "test").out)
+    sealed, raw = "sqlite:x.db?encrypt_key_env=KEYS", "sqlite:x.db"
+    assert here(*LIVE, "--store", sealed).code == 0
+    reading = (("verify",), ("show", "state.eager"), ("history", "eager", "BTCUSDT"), ("export", "p.jsonl"))
+    for word, *more in reading:
+        words = (word, raw, *more) if word == "export" else (word, *more, "--store", raw)
+        assert "is encrypted: give its key" in here("store", *words).err
+        assert here("store", *(sealed if one == raw else one for one in words)).code == 0
+    before = (folder / "x.db").read_bytes()
+    for words in ((*LIVE, "--store", raw), ("store", "copy", raw, "file:copy"), ("store", "activate", raw)):
+        refused = here(*words)
+        assert refused.code == 2
+        assert "is encrypted: give its key" in refused.err
+    assert (folder / "x.db").read_bytes() == before
+    assert here("store", "ls", raw).code == 0  # names are not encrypted

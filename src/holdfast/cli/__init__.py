@@ -4,11 +4,19 @@ from collections.abc import Sequence
 
 __all__ = ("main",)
 
+INTERRUPTED = 130
+"""As in `codes`, which may not be imported yet."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command (by default the process's own arguments) and exit with its code."""
     import sys
 
-    from holdfast.cli.app import run
+    try:
+        from holdfast.cli.app import run
 
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+        code = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # while all of this is imported, which takes most of a second
+        sys.stderr.write("interrupted\n")
+        code = INTERRUPTED
+    sys.exit(code)

@@ -13,6 +13,7 @@ from holdfast.cli.output import Output
 from holdfast.cli.store.reading import folder_of, reader
 from holdfast.errors import EntityNotFound
 from holdfast.store import Event, Store
+from holdfast.store.tools.refusing import refuse_encrypted
 from holdfast.trading.events import from_document
 
 __all__ = ("history",)
@@ -22,6 +23,7 @@ def history(
     strategy: Annotated[str, Parameter(help="The strategy's name.")],
     symbol: Annotated[str, Parameter(help="The symbol.")],
     /,
+    store: StoreUrl = DEFAULT_STORE,
     *,
     system: Annotated[
         bool,
@@ -29,7 +31,6 @@ def history(
     ] = False,
     after: Annotated[int, Parameter(help="Only events numbered above this.")] = 0,
     limit: Annotated[int | None, Parameter(help="At most so many.")] = None,
-    store: StoreUrl = DEFAULT_STORE,
     namespace: Namespace = None,
     json: Json = False,
 ) -> None:
@@ -37,7 +38,7 @@ def history(
 
     Exit code 1 says that there is none.
 
-    Example: `holdfast store history sma-cross BTCUSDT --after 100 --limit 20`
+    Example: `holdfast store history sma-cross BTCUSDT sqlite:state.db --after 100 --limit 20`
     """
     output = Output(json=json)
     folder_of(store, namespace)
@@ -53,6 +54,7 @@ def history(
 
 async def _events(store: Store, stream: str, after: int, limit: int | None) -> list[Event]:
     async with store:
+        await refuse_encrypted(store)
         known = (await store.names()).streams
         if stream not in known:
             there = ", ".join(known) or "none"

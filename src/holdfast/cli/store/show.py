@@ -11,6 +11,7 @@ from holdfast.cli.output import Output
 from holdfast.cli.store.reading import folder_of, reader
 from holdfast.errors import EntityNotFound
 from holdfast.store import Key, Record, Store
+from holdfast.store.tools.refusing import refuse_encrypted
 
 __all__ = ("show",)
 
@@ -19,8 +20,8 @@ def show(
     entity_name: Annotated[str, Parameter(help="The name, as `holdfast store ls` lists it.")],
     entity_id: Annotated[str | None, Parameter(help="Which one; without it, all of that name.")] = None,
     /,
-    *,
     store: StoreUrl = DEFAULT_STORE,
+    *,
     namespace: Namespace = None,
     json: Json = False,
 ) -> None:
@@ -28,7 +29,7 @@ def show(
 
     Exit code 1 says that there is none, or that it cannot be read.
 
-    Example: `holdfast store show signal.sma-cross BTCUSDT`
+    Example: `holdfast store show signal.sma-cross BTCUSDT sqlite:state.db`
     """
     output = Output(json=json)
     folder_of(store, namespace)
@@ -43,6 +44,7 @@ def show(
 
 async def _records(store: Store, name: str, entity_id: str | None) -> list[Record]:
     async with store:
+        await refuse_encrypted(store)
         if entity_id is None:
             found = [record async for record in store.scan(name)]
         else:

@@ -21,6 +21,7 @@ from holdfast.store.backends.file.findings import Finding
 from holdfast.store.tools import differences
 from holdfast.store.tools import verify as reading
 from holdfast.store.tools.contents import Tell
+from holdfast.store.tools.refusing import refuse_encrypted
 
 __all__ = ("repair", "verify")
 
@@ -137,6 +138,7 @@ def _read(output: Output, asked: str, namespace: str | None) -> list[Finding]:
 
 async def _verified(store: Store, tell: Tell) -> list[Finding]:
     async with store:
+        await refuse_encrypted(store)
         return await reading(store, CHECKS, tell=tell)
 
 

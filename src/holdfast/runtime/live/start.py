@@ -22,6 +22,7 @@ from holdfast.runtime.spec import StrategySpec, watcher
 from holdfast.runtime.turn import Turn
 from holdfast.store import ABSENT, Key, Put
 from holdfast.store.tools.mark import MARK_KEY, check_active
+from holdfast.store.tools.refusing import refuse_encrypted
 from holdfast.trading.candle import MINUTE
 from holdfast.trading.events import Reconciled, Recovered, Started, Stopped
 from holdfast.trading.inputs import Request
@@ -81,9 +82,11 @@ class Start:
     async def bind(self) -> None:
         """Tie the namespace to an exchange and account at first use.
 
-        Raises WrongNamespace for another one's, NotActive for a copy and for one that has moved.
+        Raises WrongNamespace for another one's, NotActive for a copy and for one that has moved, InvalidOption for
+        one that is encrypted and was opened without its key.
         """
         parts = self._parts
+        await refuse_encrypted(parts.store)  # nothing of it could be read, and nothing readable be written into it
         wanted = {
             "exchange": parts.exchange.name,
             "broker": parts.broker.name,

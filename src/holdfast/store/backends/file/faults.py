@@ -20,6 +20,7 @@ _ADVICE: Final = {
     errno.EROFS: "the file system is read-only; remount it, or open the store with ?mode=ro",
     errno.EACCES: "this user has no permission; run as the owner of the folder, or mend its rights",
     errno.EPERM: "this user has no permission; run as the owner of the folder, or mend its rights",
+    errno.ENOENT: "a folder on the way is not there, or none can be made in it; name another place",
     errno.ENOTDIR: "a part of the path is not a folder; move that file away, or choose another folder",
     errno.EISDIR: "there is a folder where a file should be; move it away",
     errno.ELOOP: "there is a symbolic link, and links are not followed here; replace it by what it points to",
@@ -35,8 +36,9 @@ def explain(error: OSError, path: str) -> StoreError:
     if code in NO_ROOM:
         message = f"{where}: no room, quota or inodes left; free some. Nothing acknowledged was lost"
         return StoreFull(message, path=where, errno=code)
-    advice = _ADVICE.get(code, error.strerror or str(error))
-    return Unavailable(f"{where}: {advice} ({error})", path=where, errno=code, unknown=False)
+    said = error.strerror or str(error)
+    advice = f"{_ADVICE[code]} ({said})" if code in _ADVICE else said
+    return Unavailable(f"{where}: {advice}", path=where, errno=code, unknown=False)
 
 
 @contextmanager

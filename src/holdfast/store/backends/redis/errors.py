@@ -55,6 +55,8 @@ PASSING: Final[Mapping[str, str]] = {
 MENDED: Final[Mapping[str, str]] = {
     "NOAUTH": "asks for a password: put it into the URL, or name it by password_env or password_file",
     "WRONGPASS": "refuses the user name or password: compare them with the server's (ACL LIST, requirepass)",
+    "NOPASSWORD": "has no password for this user, and the URL gives one: take it out of the URL, or set one there "
+    "(requirepass, or ACL SETUSER)",
     "NOPERM": "does not let this user do that: the user needs +@read +@write +@scripting and ~holdfast:*",
     "READONLY": "is a read-only replica: give the URL of the master, or of the sentinels",
     "MISCONF": "cannot write its own disk and refuses all writes: look at the server's log and disk",
@@ -146,6 +148,7 @@ _KINDS: Final[Mapping[str, str]] = {
 
 _PHRASES: Final[Mapping[str, str]] = {
     "max number of clients": "MAXCLIENTS",
+    "called without any password configured": "NOPASSWORD",
     "DB index is out of range|invalid DB index": "NODB",
     "SELECT is not allowed in cluster mode": "NOCLUSTER",
     "read.?only replica": "READONLY",
