@@ -44,7 +44,7 @@ CREATE TABLE {s}.commit_id (
     namespace text COLLATE "C" NOT NULL,
     commit_id text COLLATE "C" NOT NULL,
     at timestamptz NOT NULL,
-    PRIMARY KEY (namespace, commit_id)
+    PRIMARY KEY (commit_id, namespace)
 );
 CREATE INDEX commit_id_at ON {s}.commit_id (at);
 
@@ -78,7 +78,8 @@ BEGIN
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    -- All of the ids go in if all is as assumed and none of them is there; what is left out shows in their number.
+    -- All of the ids go in if all is as assumed and none of them is there, which shows in their number. Nobody else
+    -- puts one in meanwhile.
     INSERT INTO {s}.commit_id (namespace, commit_id, at)
         SELECT p_namespace, k, clock_timestamp() FROM unnest(p_kept) AS k
         WHERE NOT EXISTS (
@@ -87,9 +88,8 @@ BEGIN
                 SELECT r.version FROM {s}.record r WHERE r.namespace = p_namespace
                 AND r.entity_name = k.entity_name AND r.entity_id = k.entity_id)
         ) AND NOT EXISTS (
-            SELECT FROM unnest(p_asked) AS k(id) WHERE (
-                SELECT true FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = k.id))
-        ON CONFLICT DO NOTHING;
+            SELECT FROM unnest(p_kept || p_asked) AS k(id) WHERE (
+                SELECT true FROM {s}.commit_id c WHERE c.namespace = p_namespace AND c.commit_id = k.id));
     GET DIAGNOSTICS v_count = ROW_COUNT;
     IF v_count <> cardinality(p_kept) THEN
         -- Nothing is changed, and yet a transaction is written and flushed: what is said to be remembered is, behind
