@@ -1,14 +1,22 @@
-"""Every backend that can be tried here, its server once for all tests, and processes to put on it."""
+"""Every backend that can be tried here, its server once for all tests, and processes to put on it.
 
+Each hazard is shown where it can show itself, and no more often. `HOLDFAST_HAZARDS=all pytest tests/hazards` tries
+every hazard on every backend, twice as often each; `python -m holdfast.testing.campaign --store redis` (or postgres,
+sqlite, a URL) kills bots at random points for as long as it is let.
+"""
+
+import os
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from holdfast.testing.servers.park import KINDS, Kind, Park
 from holdfast.testing.trial import Ground
-from tests.crash.conftest import Grounds, trials_folder
+from tests.crash.conftest import MEMORY, Grounds, trials_folder
 from tests.hazards.crowd import Crowd
 
 __all__ = ("trials_folder",)
@@ -19,14 +27,28 @@ SHARED = tuple(name for name in NAMES if KINDS[name].shared)
 SERVED = tuple(name for name in NAMES if KINDS[name].server)
 REAL = tuple(name for name in NAMES if KINDS[name].shows_durability)
 """Those that are what users run: the others are tried a little, and show nothing of durability."""
+ALL = os.environ.get("HOLDFAST_HAZARDS") == "all"
+"""Whether every hazard is tried on every backend."""
 QUICK = "connect_timeout=1&read_timeout=1&commit_timeout=1"
+ROOM = 2**30
+"""Bytes that servers may need: PostgreSQL's log of writes alone takes a quarter."""
 DRIVERS = [module for kind in KINDS.values() for module in kind.drivers]
 
 
-def backends(*names: str) -> list[object]:
-    """Return the parameters of a test over these backends, each skipped where its server is not installed."""
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.crash)
+
+
+def backends(*names: str, of: Sequence[str] = ()) -> list[object]:
+    """Return the parameters of a test over these backends, and over all `of` where everything is asked for.
+
+    Each is skipped where its server is not installed.
+    """
+    chosen = of if ALL and of else names
     return [
-        pytest.param(name, marks=[pytest.mark.server(name)] if KINDS[name].server else []) for name in names
+        pytest.param(name, marks=[pytest.mark.server(name)] if KINDS[name].server else []) for name in chosen
     ]
 
 
@@ -45,6 +67,7 @@ def quick(url: str) -> str:
 
 def much(backend: str, count: int) -> int:
     """Return how much is to be asked of a backend: little of one that is slow and shows nothing."""
+    count *= 2 if ALL else 1
     return count if backend in REAL else max(count // 4, 1)
 
 
@@ -67,7 +90,9 @@ def grounds(trials_folder: str, crowd: Crowd) -> Iterator[Grounds]:
 
 @pytest.fixture(scope="session")
 def park() -> Iterator[Park]:
-    with Park() as park:
+    """Servers in memory, where there is enough: SIGKILL says nothing about the disk anyway."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
+    with Park(folder=str(MEMORY) if roomy else None) as park:
         yield park
 
 

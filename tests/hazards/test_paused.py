@@ -19,7 +19,7 @@ def stopped(bank: Bank, number: int) -> bool:
     return not bank.lives[number].done()
 
 
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends("sqlite", "redis", "postgres", of=SHARED))
 def test_a_pause_between_reading_and_committing(park: Park, crowd: Crowd, backend: str) -> None:
     with Bank(crowd, park.url(backend), seed=SEED) as bank:
         bank.process(writers=1)
@@ -35,7 +35,7 @@ def test_a_pause_between_reading_and_committing(park: Park, crowd: Crowd, backen
     assert verdict.sound, verdict.words
 
 
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends("redis", of=SHARED))
 def test_a_pause_between_check_and_write_is_noticed(park: Park, crowd: Crowd, backend: str) -> None:
     """The control: a store that checks first and writes what it is told has lost what came between."""
     with Bank(crowd, park.url(backend), seed=SEED) as bank:
@@ -74,7 +74,7 @@ def test_a_pause_at_any_point_of_a_commit(park: Park, crowd: Crowd, backend: str
     assert verdict.sound, verdict.words
 
 
-@pytest.mark.parametrize("backend", backends(*NAMES))
+@pytest.mark.parametrize("backend", backends("sqlite", "redis", "postgres", of=NAMES))
 def test_a_kill_at_any_point(park: Park, crowd: Crowd, backend: str) -> None:
     all_points = points_of(KINDS[backend])
     assert all_points

@@ -19,7 +19,7 @@ from holdfast.testing.servers.park import Park
 from holdfast.testing.trial import EXPIRY, Ground, Place, Trial, verdict
 from tests.crash.conftest import Grounds
 from tests.hazards.children import CONTESTED, trade_shared, try_trading
-from tests.hazards.conftest import REAL, SHARED, backends, both, trials_of
+from tests.hazards.conftest import REAL, SERVED, SHARED, backends, both, trials_of
 from tests.hazards.crowd import Crowd, is_stopped, send, until
 
 SCENARIO = "take-profit"
@@ -45,7 +45,7 @@ def trial(ground: Ground, place: Place, *lives: Life) -> Trial:
     return verdict(Story(lives=lives), ground.twin(SCENARIO), place.picture())
 
 
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends("sqlite", "postgres", of=SHARED))
 def test_the_second_is_told_who_trades(grounds: Grounds, park: Park, crowd: Crowd, backend: str) -> None:
     ground = grounds.one
     slow = Fault(on="candles", do="delay", ms=100, times=0)  # longer than it takes to see a heart beat
@@ -62,7 +62,7 @@ def test_the_second_is_told_who_trades(grounds: Grounds, park: Park, crowd: Crow
     assert outcome.kept, outcome.broken
 
 
-@pytest.mark.parametrize("backend", backends(*SHARED))
+@pytest.mark.parametrize("backend", backends("sqlite", "redis", of=SHARED))
 def test_a_killed_one_is_replaced_at_once(grounds: Grounds, park: Park, crowd: Crowd, backend: str) -> None:
     ground = grounds.one
     place = a_place(ground, park, backend)
@@ -80,7 +80,7 @@ def test_a_killed_one_is_replaced_at_once(grounds: Grounds, park: Park, crowd: C
 STOPS = ("live.decided", "live.committed", "orders.sending", "orders.sent")
 
 
-@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
+@pytest.mark.parametrize("backend", backends("postgres", of=both(SHARED, REAL)))
 def test_a_stopped_one_is_replaced_and_sends_nothing_when_it_wakes(
     grounds: Grounds, park: Park, crowd: Crowd, backend: str, tmp_path: Path
 ) -> None:
@@ -120,7 +120,7 @@ def stopped(pid_file: Path, life: "Future[Life]") -> int:
     return pid()
 
 
-@pytest.mark.parametrize("backend", backends(*both(SHARED, REAL)))
+@pytest.mark.parametrize("backend", backends("redis", of=both(SHARED, REAL)))
 def test_a_run_without_its_fence_is_noticed(
     grounds: Grounds, park: Park, crowd: Crowd, backend: str, tmp_path: Path
 ) -> None:
@@ -139,7 +139,7 @@ def test_a_run_without_its_fence_is_noticed(
     assert first.result().answer.get("error") != "LeaseLost"
 
 
-@pytest.mark.parametrize("backend", backends("redis", "postgres"))
+@pytest.mark.parametrize("backend", backends("postgres", of=both(SERVED, REAL)))
 def test_two_bots_share_what_a_risk_profile_allows(
     crowd: Crowd, park: Park, backend: str, grounds: Grounds, trials_folder: str
 ) -> None:

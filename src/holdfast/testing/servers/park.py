@@ -77,9 +77,13 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 class Park:
-    """Starts servers on demand and stops all of them at the end; use it as `with`, from any thread."""
+    """Starts servers on demand and stops all of them at the end; use it as `with`, from any thread.
+
+    All files go into `folder`: in memory, a server that was killed starts in a tenth of the time.
+    """
 
     def __init__(self, *, folder: str | None = None) -> None:
+        self._base = folder
         self._folder = Path(tempfile.mkdtemp(prefix="holdfast-park-", dir=folder))
         self._servers: dict[str, ServerProcess] = {}
         self._starting = threading.Lock()
@@ -93,7 +97,8 @@ class Park:
         with self._starting:
             if kind not in self._servers:
                 module, _, name = known.server.partition(":")
-                self._servers[kind] = getattr(import_module(module), name)(**known.options)
+                made = getattr(import_module(module), name)
+                self._servers[kind] = made(**known.options, folder=self._base)
             self._servers[kind].start()
         return self._servers[kind]
 
