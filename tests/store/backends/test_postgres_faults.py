@@ -67,6 +67,7 @@ async def test_what_a_person_must_mend(guarded: PostgresServer, monkeypatch: pyt
     of = guarded.url_of
     cases = {
         of("postgres", "wrong"): "refuses the password",
+        of("postgres", "wrong").replace(":wrong@", "@"): "wants a password: the URL gives none",
         of("postgres", "sesame", "nowhere"): "has no such database",
         of("nobody", "sesame"): "does not let this user in",
         of("reader", "sesame"): "read-only for the role reader",
@@ -88,7 +89,7 @@ async def test_what_a_person_must_mend(guarded: PostgresServer, monkeypatch: pyt
 
 async def test_what_may_pass(guarded: PostgresServer) -> None:
     nobody = await refusal(guarded.url.replace(f":{guarded.port}", ":1"), connect_timeout=0.3)
-    assert "cannot be reached" in str(nobody)
+    assert "cannot be reached: nothing listens on that port" in str(nobody)
     guarded.sql("CREATE ROLE single LOGIN CONNECTION LIMIT 0 PASSWORD 'sesame'")
     full = await refusal(guarded.url_of("single", "sesame"))
     assert "too many connections" in str(full)

@@ -1,6 +1,7 @@
 """What PostgreSQL's errors mean: each its own sentence, whether to try again, whether a commit may have happened."""
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,7 +9,10 @@ from typing import Any, Final
 from holdfast.errors import Corrupt, HoldfastError, InvalidOption, StoreFull, Unavailable
 from holdfast.store.backends.network import REPEAT
 
-__all__ = ("POOLER", "NotNow", "certain", "explained", "foreign", "misused", "sqlstate", "unavailable")
+__all__ = (
+    "NOT_GIVEN", "POOLER", "UNAUTHENTICATED", "NotNow", "certain", "explained", "foreign", "misused", "sqlstate",
+    "unavailable",
+)  # fmt: skip
 
 POOLER: Final = (
     "does not keep a connection's settings or statements: connect to PostgreSQL itself and not through a "
@@ -41,6 +45,11 @@ MEANINGS: Final[Mapping[str, tuple[bool, str]]] = {
     "57P05": (True, "closed a connection that was idle"),
     "58030": (False, "cannot read or write its disk"),
 }  # fmt: skip
+UNAUTHENTICATED: Final = "28P01"
+NOT_GIVEN: Final = (
+    "wants a password: the URL gives none, and PGPASSWORD or ~/.pgpass none that fits. Set it there, or name "
+    "where it is by password_env or password_file"
+)
 EAI_AGAIN: Final = -3
 """The resolver's "ask again later", as `socket` calls it."""
 
@@ -118,6 +127,10 @@ def _else(error: BaseException, state: str) -> tuple[bool, str]:
         return False, f"and this machine do not agree on TLS ({_tls(error)}): see sslmode and sslrootcert"
     if isinstance(error, asyncio.TimeoutError | TimeoutError):
         return True, "does not answer in time"
+    if f"[Errno {errno.ECONNREFUSED}]" in str(
+        error
+    ):  # of several addresses of a host it is no ConnectionRefusedError
+        return True, "cannot be reached: nothing listens on that port"
     if "rejected SSL upgrade" in str(error):
         return False, "does not speak TLS, and sslmode asks for it: turn ssl on there, or sslmode off here"
     return True, f"cannot be reached ({error})" if isinstance(error, OSError) else "lost the connection"

@@ -12,7 +12,15 @@ from typing import Any, Final
 
 from holdfast.errors import HoldfastError, Unavailable, Unsupported, WentBack
 from holdfast.store.backends.network import driver
-from holdfast.store.backends.postgres.faults import POOLER, explained, misused, unavailable
+from holdfast.store.backends.postgres.faults import (
+    NOT_GIVEN,
+    POOLER,
+    UNAUTHENTICATED,
+    explained,
+    misused,
+    sqlstate,
+    unavailable,
+)
 from holdfast.store.backends.postgres.findings import Findings, findings, findings_of
 from holdfast.store.backends.postgres.options import Address, Options
 from holdfast.store.backends.postgres.schema import check_version, is_current, migrate
@@ -115,6 +123,8 @@ class Reach:
         """
         if "rejected SSL upgrade" in str(error) and not self.options.asks_for_tls:
             return unavailable(f"{self._at(address)}: the PostgreSQL server {BROKE_OFF}")
+        if sqlstate(error) == UNAUTHENTICATED and password(self.options.url) is None:
+            return unavailable(f"{self._at(address)}: the PostgreSQL server {NOT_GIVEN}", retryable=False)
         return explained(error, self._at(address))
 
     async def _connect(self, address: Address, within: float) -> Any:

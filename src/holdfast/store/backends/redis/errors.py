@@ -108,6 +108,8 @@ def _of_connection(error: BaseException, where: str, *, unknown: bool) -> Holdfa
     told = REPEAT if unknown else ""
     root = next((one for one in _chain(error) if type(one).__name__ in _ROOTS), error)
     reason, retryable = _ROOTS.get(type(root).__name__, (f"failed: {error}", True))
+    if "closed by server" in str(error):
+        reason = "closed the connection: is it a Redis server?"
     if type(root).__name__ == "gaierror":
         reason = f"cannot be found: the host name is unknown here ({root})"
     if reason == _LATE and where.startswith("rediss"):
