@@ -1,6 +1,7 @@
 """What comes to weaken a store's promise while a run goes on, and what its copies lack at the end, is told."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from holdfast.errors import Unavailable
@@ -9,7 +10,7 @@ from holdfast.store import Store, open_store, replicated
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.trading.events import Started, StoreUnavailable, StoreWarned
 from tests.runtime.world import PATIENCE, World, desk_on, follow, scripted, series
-from tests.store.wrappers.replicas import Down
+from tests.store.wrappers.replicas import Down, write
 
 FLAT = series(*[100.0] * 10)
 
@@ -95,6 +96,35 @@ def test_a_replica_that_follows_is_not_spoken_of() -> None:
     assert not [event for event in told if isinstance(event, StoreWarned)]
     [started] = [event for event in told if isinstance(event, Started)]
     assert not any("does not follow" in warning for warning in started.warnings)
+
+
+def test_a_replica_that_goes_and_comes_back() -> None:
+    def follows() -> bool:
+        return not any("does not follow" in warning for warning in store.warnings)
+
+    async def until(condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():  # noqa: ASYNC110  # what follows has no event for it
+                await asyncio.sleep(0.01)
+
+    async def story() -> None:
+        async with store:
+            await write(store, 3)
+            assert await store.caught_up()
+            assert (follows(), await store.behind()) == (True, ())
+            other.down = True
+            await write(store, 7)
+            await until(lambda: not follows())
+            [said] = await store.behind()
+            assert said.startswith("Replica memory: is behind by 7 commits")
+            other.down = False
+            await until(follows)
+            assert await store.caught_up()
+            assert await store.behind() == ()
+
+    other = Down(open_store("memory:"))
+    store = replicated(open_store("memory:"), [other], poll=0.02)
+    asyncio.run(story())
 
 
 def test_where_an_exchange_cannot_refuse_what_a_hung_process_sends_a_shared_store_says_so() -> None:
