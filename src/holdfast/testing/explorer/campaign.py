@@ -12,7 +12,6 @@ import argparse
 import random
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -106,9 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a campaign from the command line; 1 where a promise was broken."""
     asked, console = _parser().parse_args(argv), Console(highlight=False, emoji=False, soft_wrap=True)
     deadline = time.monotonic() + 60 * asked.minutes if asked.minutes else float("inf")
-    tallies = [_Kept(asked.out, name, asked.seed) for name in asked.targets]
-    if asked.only:
-        return max(_again(kept.tally.target, asked.seed, asked.only, console) for kept in tallies)
+    tallies = [_Kept(asked, name) for name in asked.targets]
+    if asked.only is not None:
+        return max(kept.again(asked.only, console) for kept in tallies)
     for kept in tallies:
         while kept.tally.states < asked.states and time.monotonic() < deadline:
             kept.round(console)
@@ -119,18 +118,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Kept:
     """A tally and the file it is kept in."""
 
-    def __init__(self, folder: Path, name: str, seed: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / f"explorer-{name.replace(':', '.')}-{seed}.json"
+    def __init__(self, asked: argparse.Namespace, name: str) -> None:
+        asked.out.mkdir(parents=True, exist_ok=True)
+        self._asked = asked
+        self._path: Path = asked.out / f"explorer-{name.replace(':', '.')}-{asked.seed}.json"
         known = self._path.read_bytes() if self._path.exists() else b""
-        self.tally = msgspec.json.decode(known, type=Tally) if known else Tally(target=name, seed=seed)
+        self.tally = msgspec.json.decode(known, type=Tally) if known else Tally(target=name, seed=asked.seed)
 
     def round(self, console: Console) -> None:
         """Play the next round and keep what came of it."""
         tally, began = self.tally, time.monotonic()
         before = len(tally.violations)
         try:
-            for index, found in enumerate(_played(tally.target, tally.seed, tally.rounds)):
+            for index, found in enumerate(self._played(tally.rounds)):
                 tally.count(tally.rounds, found, recovery=index > 0)
         except TraceAgain as error:
             tally.skipped += 1
@@ -149,25 +149,32 @@ class _Kept:
         told = msgspec.to_builtins(self.tally)
         return msgspec.json.encode({**told, "violations": len(self.tally.violations)}).decode()
 
+    def again(self, number: int, console: Console) -> int:
+        """Play a round, count nothing, and say all that it found."""
+        found = self._played(number)
+        for each in found:
+            console.print(str(each), markup=False)
+        return int(any(each.failed for each in found))
+
+    def _played(self, number: int) -> list[Exploration]:
+        """Return all of a round; where threads ran so that a trace cannot be read, it is traced again."""
+        tries = TRIES
+        while True:
+            tries -= 1
+            try:
+                return list(self._play(number))
+            except TraceAgain:
+                if not tries:
+                    raise
+
+    def _play(self, number: int) -> Iterator[Exploration]:
+        name, seed = self.tally.target, self.tally.seed
+        return play(name, seed, number, most=self._asked.most, recoveries=self._asked.recoveries)
+
     def _save(self) -> None:
         part = self._path.with_suffix(".part")
         part.write_bytes(msgspec.json.encode(self.tally))
         part.replace(self._path)
-
-
-def _played(name: str, seed: str, number: int) -> list[Exploration]:
-    """Return all of a round; where threads ran so that a trace cannot be read, it is traced again."""
-    for _ in range(TRIES - 1):
-        with suppress(TraceAgain):
-            return list(play(name, seed, number))
-    return list(play(name, seed, number))
-
-
-def _again(name: str, seed: str, number: int, console: Console) -> int:
-    found = _played(name, seed, number)
-    for each in found:
-        console.print(str(each), markup=False)
-    return int(any(each.failed for each in found))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,6 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, default=0, help="stop after so long in all")
     parser.add_argument("--seed", default="1")
-    parser.add_argument("--only", type=int, default=0, metavar="ROUND", help="play this one again")
+    parser.add_argument("--most", type=int, default=MOST, help="states tried at one point")
+    parser.add_argument(
+        "--recoveries", type=int, default=RECOVERIES, help="traced and explored in each round"
+    )
+    parser.add_argument("--only", type=int, metavar="ROUND", help="play this one again")
     parser.add_argument("--out", type=Path, default=Path(".campaign"))
     return parser

@@ -70,11 +70,9 @@ def _sampled(moment: Moment, most: int, chance: random.Random) -> Iterator[Sampl
     """Yield `most` choices: all names or all bytes lost, cuts in time, single losses, and random ones."""
     names, data = moment.free_names, moment.free_data
     lost = {effect.index: Fate.LOST for effect in data}
-    yield set(names), {}
-    yield set(names), lost
-    yield set(), {}
-    yield set(), lost
-    left = most - 4
+    whole: list[Sample] = [(set(names), lost), (set(), {}), (set(names), {}), (set(), lost)]
+    yield from whole[:most]
+    left = max(0, most - len(whole))
     for few in (_cuts(names, data), _single(names, data)):
         picked = few if len(few) <= left // 2 else chance.sample(few, left // 2)
         left -= len(picked)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from holdfast.testing.explorer.checking import Check, problems
 from holdfast.testing.explorer.enumerating import MOST, states
@@ -40,8 +40,8 @@ class Exploration(Struct, kw_only=True):
     points: int
     states: int = 0
     failed: int = 0
-    failures: list[Failure] = []
-    kinds: Counter[str] = Counter()
+    failures: list[Failure] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
 
     @property
     def shortest(self) -> Failure | None:
@@ -66,8 +66,7 @@ def explore(
 
     `most` bounds the states of one point (see `states`); `until` is asked after each state whether to stop early.
     """
-    points = len(trace.operations) + 1
-    found = Exploration(model=model.name, points=points, failures=[], kinds=Counter())
+    found = Exploration(model=model.name, points=len(trace.operations) + 1)
     with scratch() as place:
         for state in states(trace, model=model, most=most, seed=seed):
             _count(found, state, _tried(check, state, place))

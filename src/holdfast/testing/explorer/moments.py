@@ -80,12 +80,12 @@ class File:
         self._digests: dict[tuple[Fate, ...], bytes] = {}
 
     def content(self, chosen: Sequence[Fate]) -> bytes:
-        """Return the bytes where the free effects have these fates."""
+        """Return the bytes where the free effects have these fates, and are kept where none is given."""
         if not self.effects:
             return self.base
         data, fate = bytearray(self.base), iter(chosen)
         for effect in self.effects:
-            _applied(data, effect, Fate.KEPT if effect.index in self.pinned else next(fate))
+            _applied(data, effect, Fate.KEPT if effect.index in self.pinned else next(fate, Fate.KEPT))
         return bytes(data)
 
     def digest(self, chosen: tuple[Fate, ...]) -> bytes:

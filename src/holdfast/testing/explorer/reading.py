@@ -96,7 +96,8 @@ class Reader:
         return Untraceable(f"{why}: {call}", call=self._call.name)
 
     def _refuse_where_it_matters(self) -> None:
-        here = [arg for arg in self._call.args if self._mentions(arg)]
+        places = self._call.args[1:] if self._call.name.startswith("symlink") else self._call.args
+        here = [arg for arg in places if self._mentions(arg)]
         if here or self._call.name in _NEVER:
             raise self._refuse("this is not known to the model")
 
