@@ -236,6 +236,9 @@ def test_replicated_adapter(redis: str, tmp_path: Path) -> None:
 
 @pytest.mark.server("redis", "postgres")
 def test_hybrid_storage(redis: str, candles: Path, tmp_path: Path) -> None:
+    """After the other examples, in the same folder: each has a base_dir of its own."""
+    process("live", EXAMPLES / "sma_cross.py", "--candles", f"BTCUSDT={candles}", cwd=tmp_path)
+    script("live_on_redis.py", candles, redis, cwd=tmp_path)
     candles.write_text("".join(candles.read_text().splitlines(keepends=True)[:-200]))
     with PostgresServer() as postgres:
         said = script("hybrid_storage.py", candles, redis, postgres.url, cwd=tmp_path)

@@ -31,7 +31,11 @@ EVENTS: list[tuple[Happening, str]] = [
     (e.DecisionSkipped(**COMMON, count=3), "3 intervals"),
     (e.StrategyFailed(**COMMON, error="Traceback\n  line"), "Traceback   line"),
     (e.SymbolHalted(**COMMON, reason="look"), "look"),
-    (e.StoreUnavailable(**COMMON, error="gone"), "gone"),
+    (e.StoreUnavailable(**COMMON, error="gone; asking again"), "store away gone; asking again"),
+    (e.StoreRecovered(**COMMON, seconds=15.04, error="gone"), "store back after 15.0 s (gone)"),
+    (e.StoreWarned(**COMMON, warning="slow"), "warning    slow"),
+    (e.StoreWarned(**COMMON, warning="slow", over=True), "mended     no longer: slow"),
+    (e.Waiting(**COMMON, reason="waiting for process 1"), "waiting    for process 1"),
     (e.ExchangeUnavailable(**COMMON, error="away"), "away"),
 ]  # fmt: skip
 

@@ -53,7 +53,8 @@ def test_lines_for_people(here: Here, folder: Path) -> None:
     done = here(*PAPER)
     assert "  BTCUSDT eager  opened     " in done.out
     assert "  BTCUSDT eager  stopped    the market ended" in done.out
-    assert "store file:state, namespace default" in done.err
+    assert done.err.splitlines()[0] == "opening store file:state, namespace default"
+    assert done.err.splitlines()[1].startswith("trading; Ctrl-C lets go")
     assert "\x1b" not in done.out
 
 
@@ -125,12 +126,20 @@ def test_two_bots(here: Here, folder: Path) -> None:
         assert done.objects[-1]["error"] == "StoreInUse"
         assert f"process {first.process.pid} on " in done.err
         assert " since 2" in done.err
+        assert "trading" not in done.err, "it never did"
         looked = here("store", "history", "eager", "BTCUSDT", "--store", "file:state", "--json")
         assert looked.code == 0
         assert looked.summary["events"] >= 4
-        assert first.process.poll() is None
-        first.process.send_signal(signal.SIGTERM)
-        assert first.ended().code == 0
+        with running(*PAPER, "--wait", cwd=folder) as second:
+            second.until(lambda one: "waiting" in one.out)
+            assert f"for process {first.process.pid} on " in second.out
+            assert first.process.poll() is None
+            first.process.send_signal(signal.SIGTERM)
+            assert first.ended().code == 0
+            waited = second.ended()
+            assert waited.code == 0
+            assert waited.out.count(" waiting ") == 1
+            assert "trading;" in waited.err
     assert here(*PAPER, "--namespace", "other").code == 0
 
 
