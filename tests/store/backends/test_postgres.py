@@ -151,7 +151,7 @@ async def test_a_check_conflicts_with_a_concurrent_writer_control(postgres: Post
         made = postgres.sql("SELECT pg_get_functiondef('unlocked.commit'::regproc)")
         start, behind, write = (made.index(part) for part in ("UPDATE ", "IF NOT FOUND", "o_applied := true"))
         locking, checking = made[start:behind], made[behind:write].replace("IF NOT FOUND", "IF false", 1)
-        postgres.sql(f"{made[:start]}{checking}{locking}{made[write:]}")
+        postgres.sql(f"{made[:start]}{checking.replace('v_clock', '0')}{locking}{made[write:]}")
         version = await store.commit([Put(A, 1)])
         lock = Locked(postgres, "unlocked")
         async with lock.row(store.namespace) as other:
@@ -248,9 +248,7 @@ async def test_ids_are_forgotten_after_a_quarter_of_an_hour(postgres: PostgresSe
         await store.commit([Put(A, 1)], commit_id="old")
         await store.commit([Put(A, 2)], commit_id="newer")
         mine = f"namespace = '{store.namespace}'"
-        postgres.sql(
-            f"UPDATE holdfast.commit_id SET at = at - interval '16 minutes' WHERE {mine} AND commit_id = 'old'"
-        )
+        postgres.sql(f"UPDATE holdfast.commit_id SET at = at - 960 WHERE {mine} AND commit_id = 'old'")
         store._parts.group._write.__self__._forgot -= 100  # type: ignore[attr-defined]  # it is time to look
         await store.commit([Put(A, 3)], commit_id="newest")
         assert (
@@ -259,6 +257,24 @@ async def test_ids_are_forgotten_after_a_quarter_of_an_hour(postgres: PostgresSe
             )
             == "newer newest"
         )
+
+
+async def test_a_server_clock_that_jumps_ahead_makes_nobody_forget(postgres: PostgresServer) -> None:
+    async with fresh(postgres.url) as store:
+        await store.commit([Append("s", 1)], commit_id="it")
+        mine = f"namespace = '{store.namespace}'"
+        # What a commit sees behind a jump of an hour: it was here an hour ago.
+        postgres.sql(f"UPDATE holdfast.namespace SET seen = seen - interval '1 hour' WHERE {mine}")
+        store._parts.group._write.__self__._forgot -= 100  # type: ignore[attr-defined]
+        await store.commit([Put(A, 1)])
+        assert await store.commit([Append("s", 1)], commit_id="it") == "it"
+        assert await store.last_number("s") == 1
+        # A control: by the server's own clock it would be forgotten.
+        postgres.sql(f"UPDATE holdfast.namespace SET clock = clock + 3600 WHERE {mine}")
+        store._parts.group._write.__self__._forgot -= 100  # type: ignore[attr-defined]
+        await store.commit([Put(A, 2)])
+        await store.commit([Append("s", 1)], commit_id="it")
+        assert await store.last_number("s") == 2
 
 
 async def test_names_are_only_names(postgres: PostgresServer) -> None:

@@ -19,7 +19,9 @@ FIRST: Final = r"""
 CREATE TABLE {s}.namespace (
     namespace text COLLATE "C" PRIMARY KEY,
     head bigint NOT NULL DEFAULT 0,
-    fenced text[] NOT NULL DEFAULT '{}'
+    fenced text[] NOT NULL DEFAULT '{}',
+    clock double precision NOT NULL DEFAULT 0,
+    seen timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 50);
 
 CREATE TABLE {s}.record (
@@ -43,10 +45,10 @@ CREATE TABLE {s}.event (
 CREATE TABLE {s}.commit_id (
     namespace text COLLATE "C" NOT NULL,
     commit_id text COLLATE "C" NOT NULL,
-    at timestamptz NOT NULL,
+    at double precision NOT NULL,
     PRIMARY KEY (commit_id, namespace)
 );
-CREATE INDEX commit_id_at ON {s}.commit_id (at);
+CREATE INDEX commit_id_at ON {s}.commit_id (namespace, at);
 
 CREATE FUNCTION {s}.document(body text) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $holdfast$
     SELECT CASE WHEN strpos(body, '\u0000') = 0 THEN body ELSE replace(body, '\u0000', '\ufffd') END::jsonb
@@ -67,21 +69,25 @@ CREATE FUNCTION {s}.commit(
 ) LANGUAGE plpgsql VOLATILE AS $holdfast$
 DECLARE
     v_count bigint;
+    v_clock double precision;
 BEGIN
     -- The namespace's row is locked first and to the end: all commits of a namespace stand in one line. Each statement
     -- behind it sees all that was committed before it (READ COMMITTED), so what is checked cannot change any more.
-    UPDATE {s}.namespace n SET head = n.head + cardinality(p_kept)
+    -- Its clock, by which commit ids are forgotten, moves by a minute at most: where the server's own clock jumps
+    -- ahead, a commit of a moment ago is still remembered.
+    UPDATE {s}.namespace n SET head = n.head + cardinality(p_kept), seen = clock_timestamp(),
+            clock = n.clock + least(greatest(extract(epoch FROM clock_timestamp() - n.seen), 0), 60)
         WHERE n.namespace = p_namespace AND p_session <> ALL (n.fenced)
-        RETURNING n.head, current_setting('fsync') || '|' || current_setting('full_page_writes') || '|'
+        RETURNING n.head, n.clock, current_setting('fsync') || '|' || current_setting('full_page_writes') || '|'
             || current_setting('synchronous_commit') || '|' || current_setting('synchronous_standby_names')
-        INTO o_head, o_settings;
+        INTO o_head, v_clock, o_settings;
     IF NOT FOUND THEN
         RETURN;
     END IF;
     -- All of the ids go in if all is as assumed and none of them is there, which shows in their number. Nobody else
     -- puts one in meanwhile.
     INSERT INTO {s}.commit_id (namespace, commit_id, at)
-        SELECT p_namespace, k, clock_timestamp() FROM unnest(p_kept) AS k
+        SELECT p_namespace, k, v_clock FROM unnest(p_kept) AS k
         WHERE NOT EXISTS (
             SELECT FROM unnest(p_names, p_ids, p_expected) AS k(entity_name, entity_id, version)
             WHERE k.version IS DISTINCT FROM (
@@ -130,10 +136,10 @@ BEGIN
                 ORDER BY e.number DESC LIMIT 1), 0) END AS newest
             FROM unnest(p_streams, p_numbers, p_event_versions, p_event_bodies) AS k(stream, number, version, body)
         ) AS k;
-    IF p_forget THEN  -- those of all namespaces, but none that another process is forgetting: nobody waits here
+    IF p_forget THEN
         DELETE FROM {s}.commit_id c WHERE c.ctid = ANY (ARRAY(
-            SELECT o.ctid FROM {s}.commit_id o WHERE o.at < clock_timestamp() - interval '15 minutes'
-            LIMIT 20000 FOR UPDATE SKIP LOCKED));
+            SELECT o.ctid FROM {s}.commit_id o WHERE o.namespace = p_namespace AND o.at < v_clock - 900
+            LIMIT 20000 FOR UPDATE));
     END IF;
 END
 $holdfast$;
