@@ -436,6 +436,8 @@ def test_another_map_is_refused(
         for served in ({"signal": other}, {"signal": third}, {"signal": adapter_on(database), "risk": third}):
             with pytest.raises(InvalidOption, match="holdfast store copy"):
                 await make(served).open()
+        with pytest.raises(InvalidOption, match=r"adapters\.json says: .* now by .*Third"):
+            await make({"signal": third}).open()
         with pytest.raises(InvalidOption, match="holdfast store copy"):  # from another machine
             await make({"signal": other}, base_dir=str(tmp_path / "elsewhere")).open()
         async with make() as store:

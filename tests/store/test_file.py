@@ -372,6 +372,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+def test_a_durability_reads_as_what_is_survived() -> None:
+    assert f"{Durability.POWER_LOSS}" == str(Durability.POWER_LOSS) == "power loss"
+
+
 async def test_full_disk_refuses_new_work_first(small_disk: Path) -> None:
     store = FileStore(
         str(small_disk / "data"), segment_bytes=16384, flush_seconds=0.001, checkpoint_seconds=0.0

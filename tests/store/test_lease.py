@@ -179,6 +179,36 @@ async def test_waiting_ends_when_the_other_lets_go(store: Store) -> None:
         await commit(store, second, "mine")
 
 
+async def test_a_heart_that_finds_the_lease_lost_leaves_it_to_the_run_to_say_so(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its run raises LeaseLost at its next step: said as an error here too, a person would read it twice."""
+    town = Town(store)
+    async with town.lease() as first, town.lease("two") as second:
+        await first.take([A])
+        async with asleep(first):
+            await town.soon(second.take([A]))
+        await first.__aenter__()  # it wakes up
+        await town.time.pass_(10.0)
+        with pytest.raises(LeaseLost):
+            first.check()
+    said = [record for record in caplog.records if "another process trades this now" in record.message]
+    assert [record.levelname for record in said] == ["WARNING"]
+
+
+async def test_who_waits_is_told_for_whom_once(store: Store) -> None:
+    town, told = Town(store), list[str]()
+    async with town.lease() as first, town.lease("two") as second:
+        await first.take([A])
+        waiting = asyncio.ensure_future(second.take([A], wait=True, waiting=told.append))
+        await town.time.pass_(30.0)
+        assert told == [
+            f"{doing} process 1 on one (since 2027-01-15 08:00:00 UTC){to}"
+            for doing, to in (("watching whether", " is still alive"), ("waiting for", " to let go"))
+        ]
+        waiting.cancel()
+
+
 async def test_of_many_who_take_over_one_does(store: Store) -> None:
     town = Town(store)
     async with town.lease() as first:
