@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn, Self, TypeVar
@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from holdfast.errors import HoldfastError
 from holdfast.store import Key, Store
-from holdfast.testing.conformance.checks import Broken, Check, chance
+from holdfast.testing.conformance.checks import Broken, Check, NotShown, chance
 from holdfast.testing.conformance.recording import History, Recorded
 from holdfast.testing.conformance.subject import Found, Subject
 from holdfast.testing.crash import Life, Nursery
@@ -54,7 +54,8 @@ class Bench:
 
     def __exit__(self, *_: object) -> None:
         if self._owns and self._nursery is not None:
-            self._nursery.stop()
+            with suppress(BrokenPipeError):  # it has ended by itself
+                self._nursery.stop()
 
 
 class Case:
@@ -114,7 +115,14 @@ class Case:
     async def live(self, function: Any, arguments: dict[str, Any], **options: Any) -> Life:
         """Call a function in a child of its own, and return how that went."""
         options = {"limit": self.pace.limit, "patches": self.subject.patches, **options}
-        return await asyncio.to_thread(self.nursery.live, function, arguments, **options)
+        return await asyncio.to_thread(self.life, function, arguments, **options)
+
+    def life(self, function: Any, arguments: dict[str, Any], **options: Any) -> Life:
+        """Return how a child went; raises NotShown where none can be forked, which says nothing of the subject."""
+        try:
+            return self.nursery.live(function, arguments, **options)
+        except (HoldfastError, OSError) as error:
+            raise NotShown(f"no process can be forked: {error}") from error
 
     # ------------------------------------------------------------ saying what is wrong
 

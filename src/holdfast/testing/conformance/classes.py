@@ -7,7 +7,8 @@ class TestMine(StoreConformance):
 """
 
 import asyncio
-from collections.abc import Iterator
+import atexit
+import functools
 from typing import Any, ClassVar
 
 import pytest
@@ -15,16 +16,15 @@ import pytest
 from holdfast.testing.conformance.case import Bench, Pace, look
 from holdfast.testing.conformance.checks import Broken, Check, Level, all_checks
 from holdfast.testing.conformance.examining import QUICK, made
-from holdfast.testing.conformance.subject import ALL, Subject
+from holdfast.testing.conformance.subject import ALL, Found, Subject
 
-__all__ = ("PersistConformance", "StoreConformance", "run_check")
+__all__ = ("PersistConformance", "StoreConformance", "run_check", "shared_bench")
 
 
 class StoreConformance:
     """Every check of the levels that are claimed, as a test; what does not apply or cannot be shown is skipped.
 
-    `levels` are those to be checked, `only` and `without` the names of checks. The fixture `bench` may be given a
-    wider scope, so that several classes share what forks children.
+    `levels` are those to be checked, `only` and `without` the names of checks; `pace` is how much of each is tried.
     """
 
     levels: ClassVar[frozenset[Level]] = ALL
@@ -32,25 +32,29 @@ class StoreConformance:
     without: ClassVar[tuple[str, ...]] = ()
     pace: ClassVar[Pace] = QUICK
     seed: ClassVar[int] = 0
+    found: ClassVar[Found | None] = None
+    """What a store of the class said of itself; the first one is asked."""
 
     @pytest.fixture
     def subject(self) -> Subject:
         """Return what is examined: override this."""
         raise NotImplementedError("give the class a fixture `subject` that returns a Subject")
 
-    @pytest.fixture(scope="session")
-    def bench(self) -> Iterator[Bench]:
-        """Yield what forks children."""
-        with Bench() as bench:
-            yield bench
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Make each check a test."""
+        if "holdfast_check" in metafunc.fixturenames:
+            found = self.chosen(metafunc.config)
+            metafunc.parametrize("holdfast_check", found, ids=[f"{one.level}-{one.name}" for one in found])
 
-    @pytest.mark.holdfast_checks
-    def test_conforms(self, holdfast_check: Check, subject: Subject, bench: Bench) -> None:
+    def test_conforms(self, holdfast_check: Check, subject: Subject) -> None:
         """Make one check."""
-        run_check(holdfast_check, subject, bench, seed=self.seed, pace=self.pace)
+        if type(self).found is None:
+            type(self).found = asyncio.run(look(subject))
+        subject.found = type(self).found or subject.found
+        run_check(holdfast_check, subject, shared_bench(), seed=self.seed, pace=self.pace)
 
     @classmethod
-    def chosen(cls) -> list[Check]:
+    def chosen(cls, config: pytest.Config) -> list[Check]:
         """Return the checks of this class."""
         found = [one for one in all_checks() if one.level in cls.levels and one.name not in cls.without]
         found = [one for one in found if "adapter" not in one.needs or issubclass(cls, PersistConformance)]
@@ -73,9 +77,16 @@ class PersistConformance(StoreConformance):
         return subject_of(self.adapter_class, base_dir=str(tmp_path))
 
 
+@functools.cache
+def shared_bench() -> Bench:
+    """Return what forks children, for all tests of this process; it ends with that."""
+    bench = Bench()
+    atexit.register(bench.__exit__)
+    return bench
+
+
 def run_check(check: Check, subject: Subject, bench: Bench, *, seed: int, pace: Pace) -> None:
     """Make a check as the body of a test: it fails with what broke, and skips where nothing is shown."""
-    subject.found = asyncio.run(look(subject)) if not subject.found.url else subject.found
     if check.level not in subject.claimed:
         pytest.skip(f"{check.level} is not claimed")
     result = made(check, subject, bench, seed=seed, pace=pace)

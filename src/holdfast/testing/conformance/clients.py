@@ -61,7 +61,11 @@ class Client:
         names = self._some(3)
         start = time.monotonic()
         # What a decision rests on is read past every cache.
-        found, told = await self._perhaps_cancelled(self._store.fresh(*map(key_of, names)))
+        try:
+            found, told = await self._perhaps_cancelled(self._store.fresh(*map(key_of, names)))
+        except Unavailable:
+            await asyncio.sleep(0.01)
+            return
         if told:
             saw = {name: _token(name, record) for name, record in zip(names, found, strict=True)}
             self._known.update(saw)

@@ -1,15 +1,18 @@
 """Concurrent: expectations against concurrent writers, commit ids at once, cancelled commits: each rule by itself."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from holdfast.errors import Conflict, StoreInUse
-from holdfast.store import ABSENT, Append, Change, Check, Key, Put, Store
+from holdfast.store import ABSENT, Append, Change, Check, Key, Put, Record, Store
 from holdfast.testing.conformance.case import Case, everything, value
 from holdfast.testing.conformance.checks import Level, check
 from holdfast.testing.conformance.records import A, B, C
 
 __all__ = ("increments",)
+
+PATIENCE: Final = 500
+"""How often others may come first, of whom each goes away after few commits."""
 
 
 @check(
@@ -78,6 +81,22 @@ async def checks_hold(case: Case) -> None:
         )  # fmt: skip
         if sum(isinstance(result, str) for result in results) > 1:
             case.broken("both are done, each on the ground of what the other one has changed")
+
+
+@check(Level.CONCURRENT, promise="what is acknowledged to one is what the next fresh read of anybody else finds",
+       needs=("again", "shared"))  # fmt: skip
+async def seen_by_others(case: Case) -> None:
+    """Two store objects: one commits, the other reads past its caches, in turns."""
+    namespace = case.namespace()
+    stores = [await case.store(namespace), await case.store(namespace)]
+    for turn in range(case.much(8)):
+        writer, reader = stores if turn % 2 else stores[::-1]
+        await reader.fresh(A, B)
+        version = await writer.commit([Put(A, turn), Append("history", turn)])
+        case.same(
+            await reader.fresh(A, B), [Record(A, turn, version), None], "what another store object finds"
+        )
+        case.same(await reader.last_number("history"), turn + 1, "the last number that it finds")
 
 
 @check(
@@ -151,7 +170,7 @@ async def increments(*, address: str, count: int) -> None:
 
 async def _increments(store: Store, count: int) -> None:
     for _ in range(count):
-        while True:
+        for _ in range(PATIENCE):
             [record] = await store.fresh(A)
             expected = ABSENT if record is None else record.version
             try:
@@ -160,3 +179,5 @@ async def _increments(store: Store, count: int) -> None:
                 await asyncio.sleep(0)
             else:
                 break
+        else:
+            raise AssertionError(f"{PATIENCE} Conflicts in a row, of what was read just before")

@@ -105,17 +105,15 @@ async def killed_before_calls(case: Case) -> None:
     trace = case.folder / "trace"
     life = await traced_life(place, ["-o", str(trace), "-e", f"trace={_calls()}"])
     await place.look(life, "undisturbed")
-    # strace counts the calls of each thread by themselves.
-    calls = Counter(line.split()[0] for line in trace.read_text().splitlines())
-    numbers = list(range(1, max(calls.values(), default=1) + 1))
-    case.random.shuffle(numbers)
+    instants = _instants(trace.read_text())
+    case.random.shuffle(instants)
     killed = 0
-    for number in numbers[: case.much(8)]:
-        inject = f"inject={_calls()}:signal=KILL:when={number}"
-        life = await traced_life(place, ["-o", "/dev/null", "-e", f"trace={_calls()}", "-e", inject])
+    for call, nth in instants[: case.much(8)]:
+        inject = f"inject={call}:signal=KILL:when={nth}"
+        life = await traced_life(place, ["-o", "/dev/null", "-e", f"trace={call}", "-e", inject])
         killed += life.ended == "killed"
-        await place.look(life, f"killed before system call {number} of a thread")
-    case.tell(calls=calls.total(), kills=killed)
+        await place.look(life, f"killed before {call} number {nth}")
+    case.tell(calls=len(instants), kills=killed)
 
 
 @check(Level.CRASH_SAFE, promise="killed at random under load, it has lost, doubled and torn nothing",
@@ -189,6 +187,21 @@ async def traced_life(place: Place, options: Sequence[str]) -> Life:
             f"strace cannot attach to a process here: {said.decode(errors='replace').strip()[:200]}"
         )
     return life
+
+
+def _instants(trace: str) -> list[tuple[str, int]]:
+    """Return each call by its name and number, as strace counts: every thread and every name by itself."""
+    calls = Counter(tuple(line.partition("(")[0].split()[:2]) for line in trace.splitlines() if "(" in line)
+    most: dict[str, int] = {}
+    for (_, *names), count in calls.items():
+        for name in names:
+            most[name] = max(most.get(name, 0), count)
+    return [
+        (name, nth)
+        for name, count in sorted(most.items())
+        for nth in range(1, count + 1)
+        if name.isidentifier()
+    ]
 
 
 def _calls() -> str:

@@ -3,7 +3,7 @@
 import traceback
 
 from holdfast.testing.conformance.case import Case
-from holdfast.testing.conformance.checks import Broken, Level, check
+from holdfast.testing.conformance.checks import Broken, Level, NotShown, check
 
 __all__ = ()
 
@@ -16,7 +16,7 @@ def stateful(case: Case) -> None:
 
     try:
         steps = explore(case)
-    except Broken:
+    except (Broken, NotShown):
         raise
     except Exception as error:
         notes = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines()]
