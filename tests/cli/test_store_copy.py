@@ -123,8 +123,13 @@ def test_export_and_import(here: Here, traded: Path, name: str) -> None:
     assert back.summary["events"] == done.summary["events"]
     assert history(here, "sqlite:back.db") == history(here, "file:state")
     assert here("store", "import", name, "file:state").code == 2
-    assert here(*LIVE, "--store", "sqlite:back.db").code == 2
-    assert here("store", "activate", "sqlite:back.db", "--yes").code == 0
+    refused = here(*LIVE, "--store", "sqlite:back.db")
+    assert refused.code == 2
+    assert "was imported from a file" in refused.err
+    assert "--move" not in refused.err
+    activated = here("store", "activate", "sqlite:back.db", "--yes")
+    assert activated.code == 0
+    assert "never start a bot on export:" not in activated.out
     assert here(*LIVE, "--store", "sqlite:back.db").code == 0
 
 
@@ -268,3 +273,42 @@ def test_what_is_encrypted_needs_its_key_everywhere(
         assert "is encrypted: give its key" in refused.err
     assert (folder / "x.db").read_bytes() == before
     assert here("store", "ls", raw).code == 0  # names are not encrypted
+
+
+def test_what_is_no_export_is_said_to_be_none(here: Here, traded: Path) -> None:
+    assert here("store", "export", "file:state", "p.jsonl.gz").code == 0
+    (traded / "p.jsonl").write_bytes((traded / "p.jsonl.gz").read_bytes())
+    (traded / "candles.csv.gz").write_bytes((traded / "candles.csv").read_bytes())
+    (traded / "empty").write_text("")
+    for file, said in (
+        ("candles.csv", "is no export of a portfolio"),
+        ("p.jsonl", "does not end in .gz"),
+        ("candles.csv.gz", "is not compressed"),
+    ):
+        done = here("store", "import", file, "file:back")
+        assert done.code == 1
+        assert said in done.err
+    assert here("store", "import", "empty", "file:back").code == 1
+    assert not (traded / "back").exists()
+
+
+def test_a_namespace_that_is_not_there_is_said_with_those_that_are(here: Here, folder: Path) -> None:
+    assert here(*LIVE, "--namespace", "cpy").code == 0
+    assert here("store", "copy", "file:state?namespace=cpy", "sqlite:x.db").code == 0
+    for store in ("file:state", "sqlite:x.db"):
+        done = here("store", "ls", store)
+        assert done.code == 2
+        assert "'default'" in done.err
+        assert "'cpy'" in done.err
+    for word in ("ls", "stats"):
+        assert "nothing is stored in namespace 'blue'" in here("store", word, "memory:?namespace=blue").err
+
+
+def test_what_was_typed_is_quoted(here: Here, traded: Path) -> None:
+    for store in ("sqlite:s.db?chache=1", "file:state?chache=1", "sqlite:s.db?replica=file:x&chache=1"):
+        done = here("store", "ls", store)
+        assert done.code == 2
+        assert repr(store) in done.err.replace("\n", " ")
+        assert "mode=ro" not in done.err
+    told = here("store", "stats", "file:state", "--json").summary["url"]
+    assert told == "file:state"

@@ -21,7 +21,7 @@ from holdfast.store.codec import check_name
 from holdfast.store.redaction import PATHS, is_secret, shown
 from holdfast.system import Clock, Ids, SystemClock, system_ids
 
-__all__ = ("BACKENDS", "WRAPPERS", "StoreUrl", "open_store", "parse")
+__all__ = ("BACKENDS", "WRAPPERS", "StoreUrl", "open_store", "parse", "store_of")
 
 Factory = Callable[..., Store]
 
@@ -101,7 +101,12 @@ def open_store(
 
     Raises InvalidOption for a URL that makes no sense, Unsupported for a scheme without a backend.
     """
-    parsed, wrappers = _split(parse(url, namespace=namespace))
+    return store_of(parse(url, namespace=namespace), clock=clock, ids=ids)
+
+
+def store_of(url: StoreUrl, *, clock: Clock | None = None, ids: Ids = system_ids) -> Store:
+    """Return the store of a URL that was taken apart, not yet open; messages quote its `text`, as it was given."""
+    parsed, wrappers = _split(url)
     clock = clock or SystemClock()
     store = _factory(parsed)(parsed, clock=clock, ids=ids)
     for module, options in wrappers:

@@ -76,7 +76,10 @@ def import_(
             f"{done.records:,} records and {done.events:,} events would be written to {target.url}; nothing was"
         )
     else:
-        output.say(f"{target.url} holds {told(done)}. `holdfast store activate` lets it be traded on")
+        output.say(
+            f"{target.url} holds {told(done)}. `holdfast store activate` lets it be traded on, where nobody trades on "
+            "what it was exported from"
+        )
     return 0
 
 

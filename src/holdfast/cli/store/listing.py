@@ -50,6 +50,8 @@ def ls(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json: Js
     for kind, names in (("entity", found.entities), ("stream", found.streams)):
         for one in names:
             output.record(kind, to_builtins(one))
+    if not (found.entities or found.streams):
+        output.note(f"nothing is stored in namespace {opened.namespace!r} of {opened.url}")
     output.say(_table(found))
     output.say(f"{found.head:,} commits" + ("" if size is None else f", {decimal(size)} in {folder}"))
     trouble = [one for one in found.entities if one.trouble]

@@ -8,12 +8,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+from msgspec.structs import replace
+
 from holdfast.cli.target import load
 from holdfast.errors import InvalidOption, StoreMissing
 from holdfast.store import Store, open_store
 from holdfast.store.backends.file.reader import FileReader
 from holdfast.store.backends.file.store import DEFAULT_BASE_DIR, FileStore
-from holdfast.store.url import BACKENDS, GROUP, WRAPPERS, parse
+from holdfast.store.url import BACKENDS, GROUP, WRAPPERS, parse, store_of
 from holdfast.store.wrappers.base import Wrapper
 
 __all__ = (
@@ -33,14 +35,17 @@ def reader(asked: str, namespace: str | None) -> Store:
         return (
             FileReader(store.base_dir, namespace=store.namespace) if isinstance(store, FileStore) else store
         )
-    asked = _without(asked, "replica", "cache")
     url = parse(asked, namespace=namespace)
+    options = {
+        name: value
+        for name, value in url.options.items()
+        if not any(_belongs(name, wrapper) for wrapper in ("replica", "cache"))
+    }
+    if url.scheme == "file":
+        _refuse_missing(url.path)
     if url.scheme in ON_DISK:
-        if url.scheme == "file":
-            _refuse_missing(url.path)
-        if "mode" not in url.options:
-            asked += "&mode=ro" if "?" in asked else "?mode=ro"
-    return open_store(asked, namespace=namespace)
+        options.setdefault("mode", "ro")
+    return store_of(replace(url, options=options))
 
 
 def replicas(asked: str, namespace: str | None) -> tuple[Store, list[Store]]:

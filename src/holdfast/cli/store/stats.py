@@ -29,6 +29,8 @@ def stats(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json:
         found = asyncio.run(_counted(reader(store, namespace), bar.tell))
     for one in found.counts:
         output.record("count", to_builtins(one))
+    if not found.counts:
+        output.note(f"nothing is stored in namespace {found.namespace!r} of {found.url}")
     output.say(_table(found))
     output.say(
         f"{found.url}, namespace {found.namespace}: {found.head:,} commits. Survives {found.durability}; atomic at "

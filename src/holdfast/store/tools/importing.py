@@ -7,17 +7,21 @@ much as a bit is refused as a whole.
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Final, NoReturn
 
 from holdfast.errors import Corrupt, NotOpen, StoreMissing, Unsupported
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.base import Change, CommitId, Durability, Event, Key, Names, Record, Store
 from holdfast.store.tools.contents import Tell, untold
 from holdfast.store.tools.copying import Copied, copy
-from holdfast.store.tools.portable import Line, Numbered, Row, decode_line
+from holdfast.store.tools.portable import GZIP, Line, Numbered, Row, decode_line
 from holdfast.store.tools.reading import Contents, Lines, Place
 from holdfast.system import Clock, Ids, system_ids
 
 __all__ = ("PortableFile", "import_file")
+
+BEGINS: Final = b'{"holdfast":'
+PACKED: Final = b"\x1f\x8b"
 
 
 async def import_file(
@@ -141,8 +145,33 @@ class PortableFile(Store):
         except FileNotFoundError as error:
             raise StoreMissing(f"there is no file {self._path}", path=self._path) from error
 
+    def _refuse_other(self) -> None:
+        """Raise Corrupt where the file does not begin as an export, packed or not: it may be any other file."""
+        begun = self._disk.read_at(self._fd, 4096, 0)
+        packed = begun.startswith(PACKED)
+        if len(begun) < len(PACKED):
+            return  # cut off, as reading all of it will say
+        if packed != self._zipped:
+            name = "ends in .gz" if self._zipped else "does not end in .gz"
+            self._is_none(f"it is {'compressed' if packed else 'not compressed'}, and its name {name}")
+        if packed:
+            try:
+                begun = zlib.decompressobj(GZIP).decompress(begun, len(BEGINS))
+            except zlib.error:
+                return  # damaged, as reading all of it will say
+        if not BEGINS.startswith(begun[: len(BEGINS)]):
+            self._is_none("it does not begin as one")
+
+    def _is_none(self, reason: str) -> NoReturn:
+        message = (
+            f"{self._path} is no export of a portfolio, or damaged: {reason}. Nothing was imported; give a file that "
+            "`holdfast store export` has written"
+        )
+        raise Corrupt(message, key=None, reason=reason, path=self._path)
+
     def _checked(self) -> Contents:
         contents = Contents()
+        self._refuse_other()
         try:
             for data, place in Lines(self._disk, self._fd, zipped=self._zipped).read():
                 contents.take(data, place)

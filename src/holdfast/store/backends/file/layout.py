@@ -12,7 +12,7 @@ from msgspec import Struct
 from holdfast.store.backends.file import names
 from holdfast.store.backends.file.disk import Disk
 
-__all__ = ("FORMAT", "OWN", "Layout", "make_folders")
+__all__ = ("FORMAT", "OWN", "Layout", "make_folders", "namespaces")
 
 FORMAT: Final = 1
 OWN: Final = ".holdfast"
@@ -67,6 +67,14 @@ class Layout(Struct, frozen=True):
     def stream(self, stream: str) -> str:
         """Return the folder of a stream."""
         return f"{self.streams}/{names.stable(stream)}"
+
+
+def namespaces(disk: Disk, base_dir: str, most: int = 10) -> list[str]:
+    """Return the namespaces below a `base_dir`, some of them where there are many; a hidden name as its folder's."""
+    place = f"{base_dir}/{OWN}/namespaces"
+    own = ["default"] if disk.stamp(Layout.of(base_dir, "default").manifest) is not None else []
+    others = sorted(name for name, _ in disk.folder(place)) if disk.is_folder(place) else []
+    return [*own, *(names.decoded(name) or name for name in others)][:most]
 
 
 def make_folders(disk: Disk, layout: Layout) -> None:

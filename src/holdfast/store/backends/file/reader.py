@@ -17,7 +17,7 @@ from holdfast.store.backends.file.entries import Committed
 from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.findings import Finding, corrupt_store
 from holdfast.store.backends.file.frames import HEADER_BYTES
-from holdfast.store.backends.file.layout import Layout
+from holdfast.store.backends.file.layout import Layout, namespaces
 from holdfast.store.backends.file.lock import refuse_locked
 from holdfast.store.backends.file.manifest import MISSING, Manifest, has_history, read_manifest
 from holdfast.store.backends.file.recovery import Loaded, load
@@ -195,11 +195,18 @@ class FileReader(FileView):
         follower = Follower(self._disk, self._layout)
         try:
             await self._in_thread(follower.refresh)
-        except BaseException:
+        except BaseException as error:
             self._executor.shutdown(wait=False)
+            if isinstance(error, StoreMissing):
+                raise self._missing(error) from error
             raise
         self._follower = follower
         self.findings = follower.findings
+
+    def _missing(self, error: StoreMissing) -> StoreMissing:
+        known = ", ".join(map(repr, namespaces(self._disk, self._disk.absolute(self.base_dir)))) or "none"
+        message = f"{error}. There is no namespace {self.namespace!r} there, of these: {known}"
+        return StoreMissing(message, path=self._layout.root, namespace=self.namespace)
 
     async def close(self) -> None:
         """Stop following; there is nothing else to let go of."""

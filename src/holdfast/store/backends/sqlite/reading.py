@@ -31,6 +31,9 @@ __all__ = (
 PAGE: Final = 500
 """Records or events a question: a snapshot is held for milliseconds, since the WAL cannot be reset meanwhile."""
 
+SHOWN: Final = 10
+"""Namespaces that are listed where one is not there."""
+
 T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = tuple[bytes, bytes]
@@ -128,11 +131,21 @@ def find_space(connection: Connection, name: str, path: str) -> Space:
     """Return the namespace of that name; raises StoreMissing or FromTheFuture."""
     row = connection.execute("SELECT id, format FROM namespaces WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise StoreMissing(f"there is no namespace {name!r} in {path}", path=path, namespace=name)
+        raise StoreMissing(
+            f"there is no namespace {name!r} in {path}; there are: {_namespaces(connection)}",
+            path=path,
+            namespace=name,
+        )
     if row[1] > FORMAT:
         message = f"namespace {name!r} of {path} has format {row[1]}: this Holdfast reads up to {FORMAT}; upgrade it"
         raise FromTheFuture(message, found=row[1], known=FORMAT)
     return Space(int(row[0]), name, path)
+
+
+def _namespaces(connection: Connection) -> str:
+    rows = connection.execute("SELECT name FROM namespaces ORDER BY name LIMIT ?", (SHOWN + 1,)).fetchall()
+    names = [repr(name.decode(errors="replace")) for (name,) in rows]
+    return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])]) or "none"
 
 
 def record(space: Space, key: Key, row: Row | None) -> Record | None:
