@@ -337,7 +337,7 @@ class AcknowledgesFirst(FourMethods):
         kind._waiting[str(self._folder)] = kind._later.submit(self._write, path, data)
 
     def _write(self, path: Path, data: bytes) -> None:
-        time.sleep(0.002)
+        time.sleep(0.004)
         part = path.with_suffix(".part")
         part.write_bytes(data)
         os.replace(part, path)

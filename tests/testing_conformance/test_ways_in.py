@@ -97,7 +97,8 @@ def test_targets(wrong: Path, tmp_path: Path) -> None:
 
 
 def pytest_run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    plugin = ["-p", "holdfast.testing.pytest_plugin", "-p", "no:cacheprovider", "--rootdir", str(cwd)]
+    plugin = ["-p", "no:cacheprovider"]
+    (cwd / "pytest.ini").write_text("[pytest]\n")
     return subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, *words],
         cwd=cwd,

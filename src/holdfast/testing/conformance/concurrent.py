@@ -87,7 +87,7 @@ def _opened(address: str) -> Store:
 
 
 async def _harm(case: Case, proxy: Proxy) -> None:
-    while True:
+    for _ in range(case.much(5)):
         await asyncio.sleep(0.01 + case.random.random() * 0.03)
         lost = proxy.lost
         proxy.lose_answers = True

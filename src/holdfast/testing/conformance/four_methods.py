@@ -143,7 +143,7 @@ async def methods_killed(case: Case) -> None:
         "base_dir": f"{case.folder}/{PLACE}",
     }
     log, newest = case.folder / "log", 0
-    for _ in range(case.much(3)):
+    for _ in range(max(case.much(3), 4)):
         kill = Kill(after=0.05 + case.random.random() * 0.15)
         life = await case.live(write_on, {**place, "log": str(log), "begin": newest}, kills=[kill])
         if life.ended != "killed":

@@ -155,7 +155,7 @@ class StoreMachine(RuleBasedStateMachine):
         shared = self.found.shared
         if not shared:
             self._close()
-        name, log = self._name(), self.case.folder / f"crash-{next(self.numbers)}"
+        name, log = self._name(), self.case.folder / self.case.namespace()
         changes: list[Change] = [
             Put(key, name),
             Append(STREAM, name),
