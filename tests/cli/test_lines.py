@@ -34,7 +34,7 @@ EVENTS: list[tuple[Happening, str]] = [
     (e.StoreUnavailable(**COMMON, error="gone; asking again"), "store away gone; asking again"),
     (e.StoreRecovered(**COMMON, seconds=15.04, error="gone"), "store back after 15.0 s (gone)"),
     (e.StoreWarned(**COMMON, warning="slow"), "warning    slow"),
-    (e.StoreWarned(**COMMON, warning="slow", over=True), "mended     no longer: slow"),
+    (e.StoreWarned(**COMMON, warning="slow: why", over=True), "mended     no longer: slow"),
     (e.Waiting(**COMMON, reason="waiting for process 1"), "waiting    for process 1"),
     (e.ExchangeUnavailable(**COMMON, error="away"), "away"),
 ]  # fmt: skip

@@ -99,7 +99,8 @@ def _told(event: e.Happening) -> tuple[str, str]:  # noqa: PLR0912  # one case a
         case e.StoreRecovered():
             return "store back", f"after {event.seconds:.1f} s ({event.error})"
         case e.StoreWarned():
-            return ("mended", f"no longer: {event.warning}") if event.over else ("warning", event.warning)
+            what = event.warning
+            return ("mended", f"no longer: {what.partition(': ')[0]}") if event.over else ("warning", what)
         case e.Waiting():
             return "waiting", event.reason.removeprefix("waiting ")
         case e.ExchangeUnavailable():

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from holdfast.errors import StoreError, StoreFull, Unavailable, WentBack
+from holdfast.store.backends.network import REPEAT
 from holdfast.store.base import Store
 from holdfast.store.wrappers.replicated.members import Trimmed
 from holdfast.store.wrappers.replicated.outbox import Outbox
@@ -54,7 +55,8 @@ class Follower:
         if self.error is None:
             no_answer = f"Replica {self.store.url} does not follow: it has not answered yet"
             return "" if self.contact.is_set() else no_answer
-        return f"Replica {self.store.url} does not follow: {self._first}"
+        why = str(self._first).removesuffix(REPEAT)  # which is what it does
+        return f"Replica {self.store.url} does not follow: {why}"
 
     def wake(self) -> None:
         """There is more to apply."""

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from holdfast.store.backends.network import REPEAT
 from holdfast.store.base import Store
 from holdfast.store.guard import GUARD
 from holdfast.store.wrappers.replicated.records import (
@@ -39,7 +40,13 @@ class Lag(Struct, frozen=True, kw_only=True):
         """What a person is told of a replica that is behind."""
         lacks = "everything, as far as is known" if self.commits is None else f"{self.commits:,} commits"
         since = f", the first {self.seconds:.0f} s old" if self.seconds else ""
-        why = f": {self.error}" if self.error else ": it has not answered" if self.state == "unknown" else ""
+        why = (
+            f": {self.error.removesuffix(REPEAT)}"
+            if self.error
+            else ": it has not answered"
+            if self.state == "unknown"
+            else ""
+        )
         return f"Replica {self.url} is behind by {lacks}{since}{why}"
 
 
