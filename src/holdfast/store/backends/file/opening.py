@@ -105,6 +105,8 @@ def _manifest(disk: Disk, layout: Layout, namespace: str, ids: Ids) -> Manifest:
         flush_folders(disk, layout)
         manifest = Manifest(namespace)
         write_manifest(disk, ids, layout, manifest)
+    else:  # its name may still be what a process was killed before it flushed, and segments are dropped because of it
+        disk.flush_folder(layout.own)
     if manifest.namespace != namespace:
         raise corrupt_store(layout.manifest, f"is of the namespace {manifest.namespace!r}, not {namespace!r}")
     return manifest

@@ -88,6 +88,8 @@ class _Repair:
             manifest = read_manifest(self._disk, self._layout)
             if manifest is not None:
                 check_newest(self._disk, self._layout, manifest)
+                # Whoever gave it its name may have been killed before flushing that.
+                self._disk.flush_folder(self._layout.own)
                 return manifest
         except Corrupt as error:
             reason = error.reason
