@@ -23,6 +23,16 @@ class NoFlush(Disk):
         pass
 
 
+class NothingFlushed(NoFlush):
+    """Flushes nothing at all."""
+
+    def flush_folder(self, path: str) -> None:
+        pass
+
+    def flush_all(self, path: str) -> bool:
+        return True
+
+
 class NoFolderFlush(Disk):
     """Never makes a name durable."""
 
@@ -81,6 +91,7 @@ def _file(disk: Disk) -> Target:
 
 
 no_flush = _file(NoFlush())
+nothing_flushed = _file(NothingFlushed())
 no_folder_flush = _file(NoFolderFlush())
 no_first_folder = _file(NoFirstFolder())
 no_files_flush = _file(NoFilesFlush())

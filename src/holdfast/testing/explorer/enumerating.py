@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 
+from holdfast.testing.explorer.files import Fate, fates
 from holdfast.testing.explorer.models import STRICT, DataEffect, Model, NameEffect
-from holdfast.testing.explorer.moments import Choice, Fate, Moment, State, fates, walk
+from holdfast.testing.explorer.moments import Choice, Moment, State, walk
 from holdfast.testing.explorer.operations import Flush, FlushAll, FlushFolder, Trace
 
 __all__ = ("MOST", "exhaustive", "states", "states_at")

@@ -1,11 +1,11 @@
 """From calls to operations: follows what a program does to one folder, and refuses what it does not know."""
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from holdfast.testing.explorer.arguments import Arguments
 from holdfast.testing.explorer.operations import (
     Allocate,
     Entry,
@@ -27,7 +27,6 @@ from holdfast.testing.explorer.view import View, tree_of
 __all__ = ("Reader",)
 
 _MARKS: Final = -1
-_ANNOTATED: Final = re.compile(r"^[\w-]+<(.*)>")
 _QUOTED: Final = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 _FOREIGN: Final = {
     "openat2", "sendfile", "copy_file_range", "splice", "vmsplice", "symlink", "symlinkat", "mknod", "mknodat",
@@ -65,11 +64,13 @@ class Reader:
         self._after = [0]  # how many operations there were when so many calls had returned
         self._call = Call(0, "", (), "", 0)
         self._process = Process(cwd)
+        self._given = Arguments(self._call, self._process, self.view)
 
     def read(self, calls: Iterable[Call]) -> None:
         """Take all calls of a run; raises Untraceable for one that is not understood."""
         for call in calls:
             self._call, self._process = call, self._processes.of(call.thread)
+            self._given = Arguments(call, self._process, self.view)
             if call.failed:
                 self._check_failure()
             elif call.name in FORKING or call.name == "execve":
@@ -97,56 +98,24 @@ class Reader:
 
     def _refuse_where_it_matters(self) -> None:
         places = self._call.args[1:] if self._call.name.startswith("symlink") else self._call.args
-        here = [arg for arg in places if self._mentions(arg)]
+        here = [arg for arg in places if self._given.mentions(arg)]
         if here or self._call.name in _NEVER:
             raise self._refuse("this is not known to the model")
-
-    def _mentions(self, arg: str) -> bool:
-        annotated = _ANNOTATED.match(arg)
-        if annotated is not None:
-            return self.view.inside(os.fsdecode(unhex(annotated[1]))) is not None
-        return arg.startswith('"') and self._path(None, arg) is not None
 
     def _check_failure(self) -> None:
         """Refuse a failed write or flush: after one, what is on the disk is no question of order."""
         words = self._call.result.split()
-        if self._call.name in _EFFECTS and words[1] not in _HARMLESS and self._at(0) is not None:
+        if (
+            self._call.name in _EFFECTS
+            and words[1] not in _HARMLESS
+            and self._given.descriptor(0) is not None
+        ):
             raise self._refuse(f"it failed with {words[1]}, and failures are not modelled")
 
-    # What arguments mean.
-
-    def _arg(self, index: int) -> str:
-        return self._call.args[index]
-
-    def _number(self, index: int) -> int:
-        return int(self._arg(index).partition("<")[0], 0)
-
-    def _result(self) -> int:
-        return int(self._call.result.partition("<")[0].split()[0], 0)
-
-    def _at(self, index: int) -> Descriptor | None:
-        """Return the open file of a descriptor; None for one that does not matter."""
-        return self._process.open.get(self._number(index))
-
     def _file(self, index: int) -> Descriptor | None:
-        found = self._at(index)
+        """Return the open file of a descriptor, unless it is a folder or that of the marks."""
+        found = self._given.descriptor(index)
         return None if found is None or found.node in self.view.folders or found.node == _MARKS else found
-
-    def _absolute(self, folder: str | None, path: str) -> str:
-        base = self._process.cwd
-        annotated = None if folder is None else _ANNOTATED.match(folder)
-        if annotated is not None:
-            base = os.fsdecode(unhex(annotated[1]))
-        return os.path.join(base, os.fsdecode(unhex(path)))
-
-    def _path(self, folder: str | None, path: str) -> str | None:
-        return self.view.inside(self._absolute(folder, path))
-
-    def _paths(self, at: bool, index: int = 0) -> str | None:
-        """Return the path at an index, or the one that an `…at` call has as two arguments there."""
-        return (
-            self._path(self._arg(index), self._arg(index + 1)) if at else self._path(None, self._arg(index))
-        )
 
     # What happens.
 
@@ -158,13 +127,10 @@ class Reader:
 
     def _open(self) -> None:
         at = self._call.name == "openat"
-        flags = "O_WRONLY|O_CREAT|O_TRUNC" if self._call.name == "creat" else self._arg(2 if at else 1)
+        flags = "O_WRONLY|O_CREAT|O_TRUNC" if self._call.name == "creat" else self._given.text(2 if at else 1)
         named = set(flags.split("|"))
-        descriptor = self._opened(self._paths(at), self._absolute(*self._spelled(at)), named)
-        self._process.set(self._result(), descriptor, closing="O_CLOEXEC" in named)
-
-    def _spelled(self, at: bool) -> tuple[str | None, str]:
-        return (self._arg(0), self._arg(1)) if at else (None, self._arg(0))
+        descriptor = self._opened(self._given.path(at), self._given.absolute(*self._given.spelled(at)), named)
+        self._process.set(self._given.result, descriptor, closing="O_CLOEXEC" in named)
 
     def _opened(self, path: str | None, absolute: str, flags: set[str]) -> Descriptor | None:
         if absolute == self._marks:
@@ -190,11 +156,11 @@ class Reader:
         return node
 
     def _write(self) -> None:
-        descriptor = self._at(0)
+        descriptor = self._given.descriptor(0)
         if descriptor is None:
             return
-        data = b"".join(unhex(text) for text in _QUOTED.findall(self._arg(1)))[: self._result()]
-        if len(data) != self._result():
+        data = b"".join(unhex(text) for text in _QUOTED.findall(self._given.text(1)))[: self._given.result]
+        if len(data) != self._given.result:
             raise self._refuse("strace does not show all that was written")
         if descriptor.node == _MARKS:
             for line in data.decode().splitlines():
@@ -214,8 +180,8 @@ class Reader:
 
     def _offset(self, descriptor: Descriptor, size: int) -> int:
         """Return where a write goes, and move on where it does."""
-        positioned = self._call.name.startswith("pw") and self._number(3) != -1
-        offset = self._number(3) if positioned else descriptor.offset
+        positioned = self._call.name.startswith("pw") and self._given.number(3) != -1
+        offset = self._given.number(3) if positioned else descriptor.offset
         if descriptor.append:
             offset = len(self.view.bytes[descriptor.node])
         if not positioned:
@@ -223,7 +189,7 @@ class Reader:
         return offset
 
     def _sync(self, descriptor: Descriptor) -> str:
-        flags = self._arg(4).split("|") if self._call.name == "pwritev2" else []
+        flags = self._given.text(4).split("|") if self._call.name == "pwritev2" else []
         if set(flags) - {"0", "RWF_DSYNC", "RWF_SYNC"}:
             raise self._refuse("these flags are not known to the model")
         if "RWF_SYNC" in flags or descriptor.sync == "all":
@@ -231,20 +197,20 @@ class Reader:
         return "DSYNC" if "RWF_DSYNC" in flags or descriptor.sync == "data" else ""
 
     def _seek(self) -> None:
-        descriptor = self._at(0)
+        descriptor = self._given.descriptor(0)
         if descriptor is not None:
-            descriptor.offset = self._result()
+            descriptor.offset = self._given.result
 
     def _ftruncate(self) -> None:
         descriptor = self._file(0)
         if descriptor is not None:
-            self._resize(descriptor.node, self._number(1))
+            self._resize(descriptor.node, self._given.number(1))
 
     def _truncate(self) -> None:
-        path = self._paths(at=False)
+        path = self._given.path(at=False)
         node = None if path is None else self.view.find(path)
         if node is not None:
-            self._resize(node, self._number(1))
+            self._resize(node, self._given.number(1))
 
     def _resize(self, file: int, size: int) -> None:
         self.view.resize(file, size)
@@ -254,10 +220,10 @@ class Reader:
         descriptor = self._file(0)
         if descriptor is None:
             return
-        flags, begin = set(self._arg(1).split("|")), self._number(2)
+        flags, begin = set(self._given.text(1).split("|")), self._given.number(2)
         if flags - {"0", _KEEP, *_ZEROING}:
             raise self._refuse("this way of allocating is not known to the model")
-        self._allocated(descriptor.node, begin, begin + self._number(3), flags)
+        self._allocated(descriptor.node, begin, begin + self._given.number(3), flags)
 
     def _allocated(self, file: int, begin: int, end: int, flags: set[str]) -> None:
         size = len(self.view.bytes[file])
@@ -268,7 +234,7 @@ class Reader:
         self._do(Allocate(f"allocate {self.view.path(file)} {begin}+{end - begin}", file, grown, zeroed))
 
     def _flush(self) -> None:
-        descriptor = self._at(0)
+        descriptor = self._given.descriptor(0)
         if descriptor is None or descriptor.node == _MARKS:
             return
         node, since = descriptor.node, self._after[self._call.began]
@@ -279,14 +245,14 @@ class Reader:
             self._do(Flush(text, node, since, self._call.name == "fdatasync"))
 
     def _flush_all(self) -> None:
-        if self._call.name == "sync" or self._at(0) is not None:
+        if self._call.name == "sync" or self._given.descriptor(0) is not None:
             self._do(FlushAll(self._call.name, self._after[self._call.began]))
 
     def _rename(self) -> None:
         at = self._call.name != "rename"
-        if self._call.name == "renameat2" and self._arg(4) not in ("0", "RENAME_NOREPLACE"):
+        if self._call.name == "renameat2" and self._given.text(4) not in ("0", "RENAME_NOREPLACE"):
             raise self._refuse("this way of renaming is not known to the model")
-        old, new = self._paths(at), self._paths(at, 2 if at else 1)
+        old, new = self._given.path(at), self._given.path(at, 2 if at else 1)
         if old is None and new is None:
             return
         if old is None or new is None:
@@ -300,7 +266,7 @@ class Reader:
 
     def _link(self) -> None:
         at = self._call.name == "linkat"
-        old, new = self._paths(at), self._paths(at, 2 if at else 1)
+        old, new = self._given.path(at), self._given.path(at, 2 if at else 1)
         if new is None:
             return
         node = None if old is None else self.view.find(old)
@@ -309,48 +275,47 @@ class Reader:
         self._do(Name(f"link {old} to {new}", (Entry(*self.view.slot(new), node),)))
 
     def _unlink(self) -> None:
-        path = self._paths(self._call.name == "unlinkat")
+        path = self._given.path(self._call.name == "unlinkat")
         if path is not None:
             self._do(Name(f"{self._call.name} {path}", (Entry(*self.view.slot(path), None),)))
 
     def _mkdir(self) -> None:
-        path = self._paths(self._call.name == "mkdirat")
+        path = self._given.path(self._call.name == "mkdirat")
         if path is not None:
             self._named(path, f"mkdir {path}", folder=True)
 
     def _close(self) -> None:
-        self._process.close(self._number(0), self._number(0))
+        self._process.close(self._given.number(0), self._given.number(0))
 
     def _close_range(self) -> None:
-        if self._arg(2) != "0":
+        if self._given.text(2) != "0":
             raise self._refuse("these flags are not known to the model")
-        self._process.close(self._number(0), self._number(1))
+        self._process.close(self._given.number(0), self._given.number(1))
 
     def _dup(self) -> None:
-        closing = self._call.name == "dup3" and "O_CLOEXEC" in self._arg(2)
-        self._process.set(self._result(), self._at(0), closing=closing)
+        closing = self._call.name == "dup3" and "O_CLOEXEC" in self._given.text(2)
+        self._process.set(self._given.result, self._given.descriptor(0), closing=closing)
 
     def _fcntl(self) -> None:
-        command, descriptor = self._arg(1), self._at(0)
+        command, descriptor = self._given.text(1), self._given.descriptor(0)
         if command.startswith("F_DUPFD"):
-            self._process.set(self._result(), descriptor, closing=command == "F_DUPFD_CLOEXEC")
+            self._process.set(self._given.result, descriptor, closing=command == "F_DUPFD_CLOEXEC")
         elif command == "F_SETFD":
-            self._process.set(self._number(0), descriptor, closing="FD_CLOEXEC" in self._arg(2))
+            self._process.set(self._given.number(0), descriptor, closing="FD_CLOEXEC" in self._given.text(2))
         elif command == "F_SETFL" and descriptor is not None:
-            descriptor.append = "O_APPEND" in self._arg(2).split("|")
+            descriptor.append = "O_APPEND" in self._given.text(2).split("|")
 
     def _mmap(self) -> None:
-        shared = "MAP_SHARED" in self._arg(3) and "PROT_WRITE" in self._arg(2)
-        if shared and self._arg(4) != "-1" and self._file(4) is not None:
+        shared = "MAP_SHARED" in self._given.text(3) and "PROT_WRITE" in self._given.text(2)
+        if shared and self._given.text(4) != "-1" and self._file(4) is not None:
             raise self._refuse("what is written through memory is not seen")
 
     def _ioctl(self) -> None:
-        if self._at(0) is not None and self._arg(1).split()[0] not in _ASKING:
+        if self._given.descriptor(0) is not None and self._given.text(1).split()[0] not in _ASKING:
             raise self._refuse("this is not known to the model")
 
     def _chdir(self) -> None:
-        spelled = _ANNOTATED.match(self._arg(0))
-        self._process.cwd = os.fsdecode(unhex(spelled[1])) if spelled else self._absolute(None, self._arg(0))
+        self._process.cwd = self._given.folder()
 
     def _nothing(self) -> None:
         """Do nothing: it promises nothing about what survives."""

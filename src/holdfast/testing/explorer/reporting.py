@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 
+from holdfast.testing.explorer.files import Fate
 from holdfast.testing.explorer.models import Model
-from holdfast.testing.explorer.moments import Choice, Fate, State
+from holdfast.testing.explorer.moments import Choice, State
 
 __all__ = ("history", "simplest")
 

@@ -3,8 +3,10 @@
 Strings are asked for in hexadecimal, whole: nothing in a log line is then a quote, comma or bracket but strace's own.
 """
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
@@ -74,16 +76,22 @@ def run(program: Sequence[str], *, log: Path, environment: Mapping[str, str], li
         raise Untraceable(missing())
     traced = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-xx", "-s", str(1 << 24), "-e", "signal=none"]
     traced += ["-e", "trace=" + ",".join(f"?{name}" for name in CALLS), "-o", str(log), "--", *program]
+    running = subprocess.Popen(  # noqa: S603  # the program that the caller wants traced
+        traced, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
+        start_new_session=True, text=True, errors="replace",
+    )  # fmt: skip
     try:
-        done = subprocess.run(  # noqa: S603  # the program that the caller wants traced
-            traced, check=False, capture_output=True, text=True, errors="replace", timeout=limit, env=environment
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
+        _, said = running.communicate(timeout=limit)
+    except BaseException as error:
+        os.killpg(running.pid, signal.SIGKILL)  # a program would outlive its tracer
+        running.communicate()
+        if not isinstance(error, subprocess.TimeoutExpired):
+            raise
         raise Untraceable(f"the traced program did not end within {limit:g} s") from error
-    if done.returncode:
-        message = f"the traced program failed with {done.returncode}:\n{done.stderr[-4000:]}"
-        raise Untraceable(message, status=done.returncode)
-    return done.stderr
+    if running.returncode:
+        message = f"the traced program failed with {running.returncode}:\n{said[-4000:]}"
+        raise Untraceable(message, status=running.returncode)
+    return said
 
 
 class Log:

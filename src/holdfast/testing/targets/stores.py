@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from holdfast.errors import InvalidOption
-from holdfast.store import Store
+from holdfast.store import Store, open_store
 from holdfast.store.backends.file.store import FileStore
 from holdfast.store.backends.sqlite import live as sqlite_live
 from holdfast.store.backends.sqlite.store import SqliteStore
@@ -78,14 +78,27 @@ TARGETS: Final = {
 """Holdfast's own stores that live in a folder, by name."""
 
 
+def _of_url(url: str) -> Target:
+    def make(folder: str) -> Store:
+        return open_store(url.replace("{folder}", folder))
+
+    return Target(make, ignore=("*-shm",) if url.startswith("sqlite:") else ())
+
+
 def target(name: str) -> Target:
-    """Return a target of `TARGETS`, or that of `module:name`; raises InvalidOption where there is none."""
+    """Return a target of `TARGETS`, that of `module:name`, or that of a URL with `{folder}` in it.
+
+    Raises InvalidOption where there is none.
+    """
     if name in TARGETS:
         return TARGETS[name]
+    if "{folder}" in name:
+        return _of_url(name)
     module, _, path = name.partition(":")
     found = reduce(getattr, path.split("."), import_module(module)) if path else None
     if not isinstance(found, Target):
         raise InvalidOption(
-            f"{name!r} is no target; known: {', '.join(TARGETS)}, or module:name", option="target"
+            f"{name!r} is no target; known: {', '.join(TARGETS)}, module:name, or a URL with {{folder}} in it",
+            option="target",
         )
     return found
