@@ -6,18 +6,30 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
-from holdfast.testing.servers.process import find
+from holdfast.testing.servers.process import ServerProcess, find
 
 # A flush of a slow disk is no bug: time limits are pytest-timeout's.
 hypothesis.settings.register_profile("holdfast", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("holdfast")
 
 
+MEMORY = Path("/dev/shm")
+ROOM = 2**30
+"""Bytes that servers may need: PostgreSQL's log of writes alone takes a quarter."""
+
+
+def in_memory() -> str | None:
+    """Return a folder in memory, if there is one with room: SIGKILL says nothing about the disk anyway."""
+    return str(MEMORY) if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    ServerProcess.place = in_memory()
     config.addinivalue_line("markers", "needs(*tools): skip where a tool is missing; fail in CI instead")
     config.addinivalue_line("markers", "server(*kinds): needs real servers; skip where one is not installed")
     config.addinivalue_line("markers", "crash: kills processes; `pytest -m crash` runs only these")

@@ -6,7 +6,6 @@ sqlite, a URL) kills bots at random points for as long as it is let.
 """
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from importlib import import_module
@@ -16,7 +15,8 @@ import pytest
 
 from holdfast.testing.servers.park import KINDS, Kind, Park
 from holdfast.testing.trial import Ground
-from tests.crash.conftest import MEMORY, Grounds, trials_folder
+from tests.conftest import in_memory
+from tests.crash.conftest import Grounds, trials_folder
 from tests.hazards.crowd import Crowd
 
 __all__ = ("trials_folder",)
@@ -30,8 +30,6 @@ REAL = tuple(name for name in NAMES if KINDS[name].shows_durability)
 ALL = os.environ.get("HOLDFAST_HAZARDS") == "all"
 """Whether every hazard is tried on every backend."""
 QUICK = "connect_timeout=1&read_timeout=1&commit_timeout=1"
-ROOM = 2**30
-"""Bytes that servers may need: PostgreSQL's log of writes alone takes a quarter."""
 DRIVERS = [module for kind in KINDS.values() for module in kind.drivers]
 
 
@@ -90,9 +88,7 @@ def grounds(trials_folder: str, crowd: Crowd) -> Iterator[Grounds]:
 
 @pytest.fixture(scope="session")
 def park() -> Iterator[Park]:
-    """Servers in memory, where there is enough: SIGKILL says nothing about the disk anyway."""
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM
-    with Park(folder=str(MEMORY) if roomy else None) as park:
+    with Park(folder=in_memory()) as park:
         yield park
 
 

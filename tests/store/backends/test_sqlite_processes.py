@@ -9,6 +9,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +25,13 @@ from holdfast.store.backends.sqlite import POINTS, writing
 from holdfast.store.backends.sqlite import connection as opening
 from holdfast.store.backends.sqlite.place import Place
 from holdfast.testing.crash import Kill, Nursery
+from tests.conftest import in_memory
 
 COUNT = Key("count", "one")
 LEFT = Key("pair", "left")
 RIGHT = Key("pair", "right")
 PROCESSES = 3
-TIMES = 30
+TIMES = 20
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,13 @@ def nurseries() -> Iterator[list[Nursery]]:
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/new/folder/state.db?busy_timeout=20"
+
+
+@pytest.fixture
+def swift() -> Iterator[str]:
+    """A store in memory, for what shows nothing of the disk."""
+    with tempfile.TemporaryDirectory(prefix="holdfast-sqlite-", dir=in_memory()) as folder:
+        yield f"sqlite:///{folder}/new/folder/state.db?busy_timeout=20"
 
 
 async def increment(url: str, times: int, tasks: int, meet: str = "") -> int:
@@ -149,20 +158,20 @@ async def counted(url: str) -> tuple[Any, list[Any]]:
         return record and record.value, [event.value async for event in store.read("counted")]
 
 
-def test_no_update_of_several_processes_is_lost(nurseries: list[Nursery], url: str, tmp_path: Path) -> None:
-    lives = race(nurseries, url, tmp_path / "meet")
+def test_no_update_of_several_processes_is_lost(nurseries: list[Nursery], swift: str, tmp_path: Path) -> None:
+    lives = race(nurseries, swift, tmp_path / "meet")
     assert [life.error + life.message for life in lives] == [""] * PROCESSES
     total = sum(life.answer for life in lives)
-    assert asyncio.run(counted(url)) == (total, list(range(1, total + 1)))
+    assert asyncio.run(counted(swift)) == (total, list(range(1, total + 1)))
 
 
 @pytest.mark.parametrize("patch", [read_before_the_lock, decide_without_the_lock])
-def test_control_without_the_lock(nurseries: list[Nursery], url: str, tmp_path: Path, patch: Any) -> None:
+def test_control_without_the_lock(nurseries: list[Nursery], swift: str, tmp_path: Path, patch: Any) -> None:
     """Either an update is lost, or SQLite refuses half-way: both are seen by the same check."""
-    lives = race(nurseries, url, tmp_path / "meet", f"{__name__}:{patch.__name__}")
+    lives = race(nurseries, swift, tmp_path / "meet", f"{__name__}:{patch.__name__}")
     failed = [life.error for life in lives if life.ended != "returned"]
     total = sum(life.answer or 0 for life in lives)
-    found, events = asyncio.run(counted(url))
+    found, events = asyncio.run(counted(swift))
     assert failed or found != total or events != list(range(1, total + 1))
 
 
@@ -204,29 +213,29 @@ def wrong(url: str, told: Path) -> str:
 
 @pytest.mark.crash
 @pytest.mark.parametrize("point", POINTS)
-def test_killed_at_every_point(nurseries: list[Nursery], url: str, tmp_path: Path, point: str) -> None:
-    arguments = {"url": url, "path": str(tmp_path / "told")}
+def test_killed_at_every_point(nurseries: list[Nursery], swift: str, tmp_path: Path, point: str) -> None:
+    arguments = {"url": swift, "path": str(tmp_path / "told")}
     died = 0
-    for nth in (1, 2, 3):
+    for nth in (1, 3):
         life = nurseries[0].live(write_pairs, arguments, kills=[Kill(point=point, nth=nth)])
         assert life.ended in ("killed", "returned"), life
         died += life.ended == "killed"
-        assert wrong(url, tmp_path / "told") == ""
+        assert wrong(swift, tmp_path / "told") == ""
     assert died
 
 
 @pytest.mark.crash
-def test_control_of_the_kills(nurseries: list[Nursery], url: str, tmp_path: Path) -> None:
+def test_control_of_the_kills(nurseries: list[Nursery], swift: str, tmp_path: Path) -> None:
     patches = [f"{__name__}:commit_one_by_one"]
-    arguments = {"url": url, "path": str(tmp_path / "told")}
+    arguments = {"url": swift, "path": str(tmp_path / "told")}
     nurseries[0].live(write_pairs, arguments, kills=[Kill(point="sqlite.written", nth=1)], patches=patches)
-    assert wrong(url, tmp_path / "told").startswith("torn")
+    assert wrong(swift, tmp_path / "told").startswith("torn")
 
 
 @pytest.mark.crash
-def test_others_go_on_where_one_is_killed(nurseries: list[Nursery], url: str) -> None:
+def test_others_go_on_where_one_is_killed(nurseries: list[Nursery], swift: str) -> None:
     """The kernel frees the write lock of the dead one at once."""
-    arguments = {"url": url, "times": TIMES, "tasks": 1}
+    arguments = {"url": swift, "times": TIMES, "tasks": 1}
     with ThreadPoolExecutor(2) as pool:
         running = pool.submit(nurseries[1].live, increment, arguments)
         lives = [
@@ -235,7 +244,7 @@ def test_others_go_on_where_one_is_killed(nurseries: list[Nursery], url: str) ->
         ]
         assert running.result().ended == "returned"
     assert {life.ended for life in lives} == {"killed"}
-    found, events = asyncio.run(counted(url))
+    found, events = asyncio.run(counted(swift))
     assert events == list(range(1, found + 1))
     assert found >= TIMES + 4 * 4
 

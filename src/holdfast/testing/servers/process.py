@@ -15,7 +15,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from holdfast.errors import HoldfastError
 
@@ -32,10 +32,15 @@ class NotStarted(HoldfastError):
 
 
 class ServerProcess(ABC):
-    """One server; use it as `with`. `start` after `kill` starts it again on the same folder and port."""
+    """One server; use it as `with`. `start` after `kill` starts it again on the same folder and port.
+
+    Its folder is made in `folder`, or in `place`: None is where temporary files go.
+    """
+
+    place: ClassVar[str | None] = None
 
     def __init__(self, *, folder: str | None = None, port: int | None = None) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-server-", dir=folder))
+        self.folder = Path(tempfile.mkdtemp(prefix="holdfast-server-", dir=folder or self.place))
         self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
