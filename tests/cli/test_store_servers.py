@@ -75,3 +75,31 @@ def test_a_password_is_never_shown(here: Here) -> None:
     said.append(here("store", "ls", server.url))
     assert [done.code for done in said] == [0] * 7 + [2, 0, 2, 1]
     assert "s3cr3t" not in "".join(done.out + done.err for done in said)
+
+
+@pytest.mark.server("redis")
+def test_what_is_only_looked_at_may_be_where_nobody_could_trade(here: Here, park: Park) -> None:
+    server = park.server("redis")
+    assert isinstance(server, RedisServer)
+    url = in_namespace(server.url, "looking")
+    asyncio.run(fill(url))
+    looks = [("ls", url), ("stats", url), ("verify", url), ("show", "state.mine", "7", url)]
+    eviction = ("CONFIG", "SET", "maxmemory-policy")
+    for ask, back, said in (
+        ((*eviction, "allkeys-lru"), (*eviction, "noeviction"), "it throws records away"),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE"), "is a read-only replica"),
+    ):
+        server.ask(*ask)
+        try:
+            assert [here("store", *words).code for words in looks] == [0, 0, 0, 0]
+            assert said in " ".join(here("store", "stats", url).err.split())
+            refused = here("store", "copy", "memory:", url)
+            assert refused.code == 2
+            assert said in " ".join(refused.err.split())
+        finally:
+            server.ask(*back)
+    keys = server.ask("DBSIZE")
+    done = here("store", "ls", in_namespace(server.url, "mistyped"))
+    assert done.code == 2
+    assert "nothing is stored in namespace 'mistyped'" in " ".join(done.err.split())
+    assert server.ask("DBSIZE") == keys, "looking makes nothing"

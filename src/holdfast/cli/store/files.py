@@ -37,7 +37,7 @@ def export(
     """
     output = Output(json=json)
     with Bar(output) as bar:
-        done = asyncio.run(exporting(reader(store, namespace), file, tell=bar.tell))
+        done = asyncio.run(exporting(reader(store, namespace, looking=True), file, tell=bar.tell))
     output.record("summary", {"file": file, **to_builtins(done)})
     output.say(
         f"{file}: {done.records:,} records and {done.events:,} events, {decimal(done.bytes)}, compared and equal"

@@ -43,7 +43,7 @@ def history(
     output = Output(json=json)
     folder_of(store, namespace)
     stream = f"{'system' if system else 'history'}.{strategy}.{symbol}"
-    events = asyncio.run(_events(reader(store, namespace), stream, after, limit))
+    events = asyncio.run(_events(reader(store, namespace, looking=True), stream, after, limit))
     for event in events:
         facts = {"number": event.number, "version": event.version, "stream": stream, "value": event.value}
         output.record("event", facts)

@@ -44,7 +44,7 @@ def ls(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json: Js
     """
     output = Output(json=json)
     folder = folder_of(store, namespace)
-    opened = reader(store, namespace)
+    opened = reader(store, namespace, looking=True)
     found = asyncio.run(_contents(opened))
     size = None if folder is None else _size(folder)
     for kind, names in (("entity", found.entities), ("stream", found.streams)):

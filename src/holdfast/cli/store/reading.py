@@ -23,11 +23,13 @@ __all__ = (
 )  # fmt: skip
 
 ON_DISK = ("file", "sqlite")
+ON_REDIS = tuple(scheme for scheme, module in BACKENDS.items() if ".redis." in module)
 
 
-def reader(asked: str, namespace: str | None) -> Store:
+def reader(asked: str, namespace: str | None, *, looking: bool = False) -> Store:
     """Return the store that is asked for, not yet open; files and SQLite are opened `?mode=ro`.
 
+    One that is only looked at (`looking`) may be on a Redis that could not be traded on, a replica of the server's own.
     Replicas are left out, since whoever opens a store with them makes them follow it, and caches too.
     """
     if is_target(asked):
@@ -43,7 +45,7 @@ def reader(asked: str, namespace: str | None) -> Store:
     }
     if url.scheme == "file":
         _refuse_missing(url.path)
-    if url.scheme in ON_DISK:
+    if url.scheme in ON_DISK or (looking and url.scheme in ON_REDIS):
         options.setdefault("mode", "ro")
     return store_of(replace(url, options=options))
 

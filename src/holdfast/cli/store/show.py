@@ -33,7 +33,7 @@ def show(
     """
     output = Output(json=json)
     folder_of(store, namespace)
-    found = asyncio.run(_records(reader(store, namespace), entity_name, entity_id))
+    found = asyncio.run(_records(reader(store, namespace, looking=True), entity_name, entity_id))
     for record in found:
         key = {"entity_name": record.key.entity_name, "entity_id": record.key.entity_id}
         output.record("entity", {**key, "version": record.version, "value": record.value})

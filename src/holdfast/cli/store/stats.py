@@ -26,7 +26,7 @@ def stats(store: StoreUrl = DEFAULT_STORE, *, namespace: Namespace = None, json:
     """
     output = Output(json=json)
     with Bar(output) as bar:
-        found = asyncio.run(_counted(reader(store, namespace), bar.tell))
+        found = asyncio.run(_counted(reader(store, namespace, looking=True), bar.tell))
     for one in found.counts:
         output.record("count", to_builtins(one))
     if not found.counts:

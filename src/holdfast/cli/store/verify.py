@@ -129,7 +129,7 @@ def _found(output: Output, asked: str, namespace: str | None) -> list[Finding] |
 def _read(output: Output, asked: str, namespace: str | None) -> list[Finding]:
     """Return what is found by reading everything, as any store can."""
     with Bar(output) as bar:
-        found = asyncio.run(_verified(reader(asked, namespace), bar.tell))
+        found = asyncio.run(_verified(reader(asked, namespace, looking=True), bar.tell))
         primary, others = replicas(asked, namespace)
         for replica in others:
             found += asyncio.run(_compared(primary, replica, bar.tell))

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from holdfast.errors import Unavailable, Unsupported
+from holdfast.errors import HoldfastError, Unavailable, Unsupported
 from holdfast.store.base import Durability
 
 __all__ = ("QUESTIONS", "Findings", "judge")
@@ -36,21 +36,23 @@ class Findings(Struct, frozen=True):
     primary: bool
 
 
-def judge(answers: list[Any], where: str, *, watched: bool) -> Findings:
+def judge(answers: list[Any], where: str, *, watched: bool, read_only: bool = False) -> Findings:
     """Return what is found; raises Unavailable or Unsupported for a server that must not be used.
 
-    `watched`: sentinels or a cluster may put a replica in its place; a replica is then looked past (`primary`).
+    `watched`: sentinels or a cluster may put a replica in its place; a replica is then looked past (`primary`). What
+    would make commits unsafe is a warning only where nothing is committed (`read_only`).
     """
     if isinstance(answers[0], Exception):
         raise answers[0]
     facts = _facts(answers[0])
     version = _version(facts, where)
     primary = facts.get("role") == "master"
-    if not primary and not watched:
-        raise _replica(where)
-    _refuse_eviction(facts, where)
+    refused = [_replica(where)] if not primary and not watched else []
+    refused += _evicting(facts, where)
+    if refused and not read_only:
+        raise refused[0]
     durability, warning = _durability(facts, answers[1:], where)
-    warnings = [warning] if warning else []
+    warnings = [*map(str, refused), *([warning] if warning else [])]
     if watched or int(facts.get("connected_slaves", 0)) > 0:
         warnings.append(
             f"{where} replicates asynchronously: after a failover acknowledged commits may be missing, which is then "
@@ -76,20 +78,20 @@ def _version(facts: dict[str, str], where: str) -> tuple[int, int]:
     return version
 
 
-def _replica(where: str) -> Unavailable:
+def _replica(where: str) -> HoldfastError:
     message = f"{where} is a read-only replica: give the URL of the master, or of the sentinels"
     return Unavailable(message, unknown=False, retryable=False, code="READONLY")
 
 
-def _refuse_eviction(facts: dict[str, str], where: str) -> None:
+def _evicting(facts: dict[str, str], where: str) -> list[HoldfastError]:
     policy = facts.get("maxmemory_policy", "noeviction")
     if not policy.startswith("allkeys-"):
-        return  # `volatile-…` evicts only keys that expire, and ours never do
+        return []  # `volatile-…` evicts only keys that expire, and ours never do
     message = (
         f"{where} has maxmemory-policy {policy}: it throws records away when its memory is full. "
         "Set maxmemory-policy noeviction"
     )
-    raise Unsupported(message, policy=policy)
+    return [Unsupported(message, policy=policy)]
 
 
 def _durability(facts: dict[str, str], answers: list[Any], where: str) -> tuple[Durability, str | None]:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from holdfast.errors import Corrupt, FromTheFuture, NotOpen, Unavailable, WentBack
+from holdfast.errors import Corrupt, FromTheFuture, NotOpen, StoreMissing, Unavailable, WentBack
 from holdfast.store.backends import network
 from holdfast.store.backends.redis.errors import Again, Broken, code_of, explain, is_passing, moved_of
 from holdfast.store.backends.redis.findings import QUESTIONS, Findings, judge
@@ -33,7 +33,15 @@ class Session:
     """
 
     def __init__(
-        self, where: str, namespace: str, route: Route, timeouts: network.Timeouts, *, clock: Clock, ids: Ids
+        self,
+        where: str,
+        namespace: str,
+        route: Route,
+        timeouts: network.Timeouts,
+        *,
+        clock: Clock,
+        ids: Ids,
+        read_only: bool = False,
     ) -> None:
         self.where = where
         self.layout = Layout(namespace)
@@ -45,6 +53,7 @@ class Session:
         self._timeouts = timeouts
         self._clock = clock
         self._ids = ids
+        self._read_only = read_only
         self._lines: dict[str, tuple[Address, Line]] = {}
         self._connecting = asyncio.Lock()
         self._closed = True
@@ -221,12 +230,12 @@ class Session:
             self._raise_broken(broken, READS)
         if isinstance(answers[0], Exception):
             await self._refused(answers[0], address, unknown=False)
-        findings = judge(answers, self.where, watched=self._route.watched)
-        if not findings.primary:
+        findings = judge(answers, self.where, watched=self._route.watched, read_only=self._read_only)
+        if not findings.primary and self._route.watched:
             raise Again(Unavailable(f"{self.where}: {address} is no master (yet)", unknown=False))
         known = self.lineage.head  # commits may go on meanwhile, on the other line
         newest = self.lineage.newest(self._clock.monotonic()) or ""
-        fresh = "" if self.incarnation else self._ids()
+        fresh = "" if self.incarnation or self._read_only else self._ids()
         call = Call(BIND, (self.layout.meta, self.layout.recent), (FORMAT, fresh, self._namespace, newest))
         self._bound(await self._ask_first(line, address, call.command(whole=True)), known)
         self.findings = findings
@@ -242,6 +251,11 @@ class Session:
 
     def _bound(self, answer: list[Any], known: int) -> None:
         form, incarnation, head, remembers = answer
+        if not form and self._read_only and not known:
+            message = (
+                f"nothing is stored in namespace {self._namespace!r} of {self.where}; nothing was made there"
+            )
+            raise StoreMissing(message, url=self.where, namespace=self._namespace)
         if not form:
             raise self._emptied()
         if not (form.isdigit() and head.isdigit() and incarnation):

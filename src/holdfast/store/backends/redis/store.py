@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
 from holdfast import points
-from holdfast.errors import Corrupt, NotOpen
+from holdfast.errors import Corrupt, InvalidOption, NotOpen, Unsupported
 from holdfast.store.backends import network
 from holdfast.store.backends.redis import scripts
 from holdfast.store.backends.redis.committing import Committing, Waits
@@ -26,7 +26,8 @@ PAGE: Final = 500
 class RedisStore(Store):
     """A namespace on a Redis server, sentinels' master or cluster; several processes may have it open.
 
-    `durability` is what the server's settings were found to be at the newest connection.
+    `durability` is what the server's settings were found to be at the newest connection. With `?mode=ro` it is only
+    read, makes nothing, and may be a server that commits would not be safe on: a replica, or one that evicts keys.
     """
 
     durability = Durability.NONE
@@ -38,7 +39,10 @@ class RedisStore(Store):
         self._ids = ids
         timeouts = network.timeouts(url)
         route = route_of(url, timeout=timeouts.connect)
-        self._session = Session(url.text, url.namespace, route, timeouts, clock=clock, ids=ids)
+        self._read_only = url.options.get("mode") == "ro"
+        self._session = Session(
+            url.text, url.namespace, route, timeouts, clock=clock, ids=ids, read_only=self._read_only
+        )
         self._committing = Committing(self._session, Waits.of(url), timeouts, clock)
         self._group: GroupCommit | None = None
         self._changing = asyncio.Lock()
@@ -145,6 +149,10 @@ class RedisStore(Store):
         `vital` may go beyond the server's maxmemory.
         """
         group = self._opened()
+        if self._read_only:
+            raise Unsupported(
+                f"{self.url} is open for reading only (mode=ro); open it without that", url=self.url
+            )
         request = Request(changes, self._ids() if commit_id is None else commit_id, vital=vital)
         self._committing.admit(request)
         return await group.commit(request)
@@ -232,5 +240,7 @@ def _gap(stream: str, number: int, found: bytes) -> Corrupt:
 
 def from_url(url: StoreUrl, *, clock: Clock, ids: Ids) -> RedisStore:
     """Return the store of a `redis:`, `rediss:`, `unix:`, `redis+sentinel:` or `redis+cluster:` URL."""
-    url.only(*OPTIONS, *network.TIMEOUTS, *Waits.OPTIONS, *(("db",) if url.scheme == "unix" else ()))
+    if url.options.get("mode", "rw") not in ("rw", "ro"):
+        raise InvalidOption(f"mode={url.options['mode']!r} in {url.text!r}; known: ro, rw", option="mode")
+    url.only("mode", *OPTIONS, *network.TIMEOUTS, *Waits.OPTIONS, *(("db",) if url.scheme == "unix" else ()))
     return RedisStore(url, clock=clock, ids=ids)
