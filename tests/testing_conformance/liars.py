@@ -15,7 +15,7 @@ import msgspec
 from holdfast.errors import EntityNotFound, Unavailable
 from holdfast.store import ANY, Change, Check, CommitId, Delete, Key, Put, Record, Store, open_store
 from holdfast.store.backends.memory import MemoryStore
-from holdfast.store.base import Append
+from holdfast.store.base import Append, Durability
 from holdfast.store.changes import check_commit_id, conflict, effects, expectations, meets
 from holdfast.store.wrappers.base import Wrapper
 from holdfast.testing.own_adapter import FourMethods
@@ -385,6 +385,63 @@ class FixedTemporary(FourMethods):
         os.write(fd, msgspec.json.encode(value))
         os.close(fd)
         os.replace(part, self._path(entity_id))
+
+
+# ------------------------------------------------------------------------------ power-safe
+
+
+class Durable(FourMethods):
+    """Everything is flushed: what is written, its name, and every folder that was made. No lie yet."""
+
+    durability = Durability.POWER_LOSS
+
+    async def wait_for_init(self, initial: bool = False) -> None:
+        made = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            self.flush_parent(folder.parent)
+
+    async def write_value(self, entity_id: str | int, value: Any) -> None:
+        path = self._path(entity_id)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            file.write(msgspec.json.encode(value))
+            file.flush()
+            self.flush_file(file.fileno())
+        os.replace(part, path)
+        self.flush_folder(self._folder)
+
+    def flush_file(self, fd: int) -> None:
+        os.fsync(fd)
+
+    def flush_folder(self, folder: Path) -> None:
+        fd = os.open(folder, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+
+    def flush_parent(self, folder: Path) -> None:
+        Durable.flush_folder(self, folder)
+
+
+class NoFlush(Durable):
+    """What is written is not flushed."""
+
+    def flush_file(self, fd: int) -> None:
+        pass
+
+
+class NoFolderFlush(Durable):
+    """A new name is not flushed."""
+
+    def flush_folder(self, folder: Path) -> None:
+        pass
+
+
+class NoParentFlush(Durable):
+    """A new folder's own name is not flushed."""
+
+    def flush_parent(self, folder: Path) -> None:
+        pass
 
 
 # ------------------------------------------------------------------------------ how to get them

@@ -103,6 +103,15 @@ def test_what_the_liars_are_made_of_tells_no_lie(on: str, bench: Bench, quick_fo
     assert report.sound == (on != "memory")
 
 
+@pytest.mark.crash
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize("kind", ["Durable", "NoFlush", "NoFolderFlush", "NoParentFlush"])
+def test_a_missing_flush_is_caught_by_power_safe(kind: str, bench: Bench, quick_folder: Path) -> None:
+    subject = subject_of(f"{LIARS}:{kind}", base_dir=str(quick_folder / kind))
+    report = examined(subject, bench, levels=[Level.POWER_SAFE], only=["power-lost"])
+    assert report.level(Level.POWER_SAFE) == ("kept" if kind == "Durable" else "broken")
+
+
 @pytest.fixture(scope="module")
 def redis() -> Iterator[RedisServer]:
     with RedisServer() as server:

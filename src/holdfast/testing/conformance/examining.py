@@ -104,10 +104,10 @@ def examine(
 
 
 def _shown(subject: Subject) -> set[Level]:
-    """Return the levels claimed: where nobody said which, those that this kit has checks of."""
+    """Return the levels claimed: where nobody said which, those that this kit has checks of it for."""
     if subject.claims is not None:
         return set(subject.claims)
-    return {level for level in subject.claimed if all_checks(level)}
+    return {level for level in subject.claimed if any(not applies(one, subject) for one in all_checks(level))}
 
 
 def _listed(level: Level) -> list[Check]:

@@ -14,7 +14,7 @@ from holdfast.persist import AdapterStore, PersistBase
 from holdfast.store import Store
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, check
-from holdfast.testing.conformance.subject import Subject, named
+from holdfast.testing.conformance.subject import Subject, address_of, named
 from holdfast.testing.conformance.values import GOOD
 
 __all__ = ("adapter_store", "subject_of", "write_on")
@@ -31,7 +31,12 @@ def subject_of(adapter: str, *, base_dir: str, claims: Iterable[Level] | None = 
     """Return the subject of a class of four methods ("module:Class")."""
     arguments = {"adapter": adapter, "base_dir": base_dir}
     call = f"{__name__}:adapter_store"
-    return Subject.of_call(call, arguments, name=adapter, claims=claims, adapter=adapter, **more)
+    return Subject.of_call(
+        call, arguments, name=adapter, claims=claims, adapter=adapter, **more,
+        at_folder=lambda folder: address_of(
+            call, {"adapter": adapter, "base_dir": f"{folder}/made", "namespace": "default"}
+        ),
+    )  # fmt: skip
 
 
 def _made(case: Case, entity_name: str = "one", base_dir: str = "") -> PersistBase:

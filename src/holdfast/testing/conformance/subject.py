@@ -29,6 +29,7 @@ IN_MEMORY: Final = frozenset({Level.CORE, Level.ATOMIC, Level.CONCURRENT})
 """What a store can claim that keeps nothing."""
 
 ALL: Final = frozenset(Level)
+FOUR: Final = "holdfast.testing.own_adapter:FourMethods"
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -45,9 +46,10 @@ class Subject(Struct, kw_only=True):
     """A backend under examination.
 
     `address` returns what opens a namespace in any process, `make` a store that is not open; `reader` the address of
-    a view that only reads, beside a writer. `claims` is None for all that its durability allows. `keeps`: another
-    store object finds what one has stored (False: it is in the object). `adapter` is the class of four methods below,
-    where that is what is examined. `real` is False for a stand-in whose durability says nothing of the real thing.
+    a view that only reads, beside a writer; `at_folder` that of a store which keeps itself in a folder. `claims` is
+    None for all that its durability allows. `keeps`: another store object finds what one has stored (False: it is in
+    the object). `adapter` is the class of four methods below, where that is what is examined. `real` is False for a
+    stand-in whose durability says nothing of the real thing.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Subject(Struct, kw_only=True):
     claims: frozenset[Level] | None = None
     server: ServerProcess | None = None
     reader: Callable[[str], str] | None = None
+    at_folder: Callable[[str], str] | None = None
     adapter: str = ""
     keeps: bool = True
     single: bool = False
@@ -108,10 +111,9 @@ class Subject(Struct, kw_only=True):
         if url.startswith(ADAPTER):
             place = f"{url.removeprefix(ADAPTER)}{run and f'/{run}'}"
             return cls.of_call(
-                "holdfast.testing.conformance.four_methods:adapter_store",
-                {"adapter": "holdfast.testing.own_adapter:FourMethods", "base_dir": place},
-                name="four methods over files", claims=claims,
-                adapter="holdfast.testing.own_adapter:FourMethods", place=place if run else "", **more,
+                "holdfast.testing.conformance.four_methods:adapter_store", {"adapter": FOUR, "base_dir": place},
+                name=name or "four methods over files", claims=claims, adapter=FOUR, place=place if run else "",
+                at_folder=lambda folder: f"{ADAPTER}{folder}/made", **more,
             )  # fmt: skip
         parsed = parse(url)
         kept = parsed.scheme != "memory"
@@ -124,6 +126,7 @@ class Subject(Struct, kw_only=True):
             name=name or parsed.text, address=address if kept else None, keeps=kept, claims=_levels(claims),
             make=lambda namespace: open_store(in_namespace(url, namespace)), place=made,
             reader=(lambda namespace: f"{address(namespace)}&mode=ro") if parsed.scheme == "file" else None,
+            at_folder=_IN_FOLDER.get(parsed.scheme),
             **more,
         )  # fmt: skip
 
@@ -145,6 +148,7 @@ class Subject(Struct, kw_only=True):
             "shared": (not self.found.shared, "one process at a time has it open"),
             "alone": (self.found.shared, "several processes may have it open"),
             "reader": (self.reader is None, "there is no view that only reads"),
+            "in-folder": (self.at_folder is None, "it does not keep itself in a folder"),
             "adapter": (not self.adapter, "it is no adapter of four methods"),
             "served": (not self._is_served(), "it has no server"),
         }
@@ -163,6 +167,10 @@ class Subject(Struct, kw_only=True):
                 place.unlink(missing_ok=True)
 
 
+_IN_FOLDER: Final[Mapping[str, Callable[[str], str]]] = {
+    "file": lambda folder: f"file:{folder}/made/data",
+    "sqlite": lambda folder: f"sqlite:///{folder}/made/state.db",
+}
 SERVED: Final = ("redis", "unix", "postgres", "mongodb")
 
 

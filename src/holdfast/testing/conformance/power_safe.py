@@ -1,0 +1,121 @@
+"""Power-safe: what was acknowledged is there, whole, after the power went, at whatever instant.
+
+For stores that keep themselves in a folder. Two ways: every state that a file system may leave, made from a trace of
+system calls (`holdfast.testing.explorer`), and real file systems whose disk is stopped dead (`…powercut`).
+"""
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from holdfast.testing.conformance.case import Case
+from holdfast.testing.conformance.checks import Level, NotShown, check
+from holdfast.testing.conformance.script import Script, state_of
+from holdfast.testing.explorer import TraceAgain, Untraceable, explore, mark, marked, missing, trace
+from holdfast.testing.own_adapter import store_of
+from holdfast.testing.powercut import LoopDisk, NoDisk, cuts
+from holdfast.testing.powercut import missing as no_disk
+
+__all__ = ("commits", "endless")
+
+IGNORED: Final = ("*-shm",)
+COMMITS: Final = 3
+MOST: Final = 3
+"""States of one point, times the pace."""
+
+
+@check(Level.POWER_SAFE, promise="whatever a power cut leaves of it, nothing acknowledged is lost and nothing torn",
+       needs=("in-folder",))  # fmt: skip
+def power_lost(case: Case) -> None:
+    """Trace the first use of a folder, and recover every kind of state that a power cut may leave at each point."""
+    if why := missing():
+        raise NotShown(why)
+    assert case.subject.at_folder is not None
+    with tempfile.TemporaryDirectory(prefix="holdfast-power-") as place:
+        folder = Path(place, "store")
+        folder.mkdir()
+        address = case.subject.at_folder("{folder}")
+        try:
+            traced = trace(commits, str(folder), address, str(case.seed), folder=folder, ignore=IGNORED)
+        except (Untraceable, TraceAgain) as error:
+            raise NotShown(f"what it does cannot be traced: {error}") from error
+        if not any(path.is_file() for path in folder.rglob("*") if ".holdfast" not in path.parts):
+            raise NotShown("it keeps nothing in the folder that it is given")
+        recovered = _recovered(address, case.seed)
+        found = explore(
+            traced, recovered, most=case.much(MOST), seed=case.seed, until=lambda one: one.failed > 0
+        )
+    case.tell(points=found.points, states=found.states)
+    if found.shortest is not None:
+        case.broken("; ".join(found.shortest.problems), found.shortest.history.splitlines())
+
+
+@check(Level.POWER_SAFE, promise="on real ext4 and xfs whose power is cut, nothing acknowledged is lost or torn",
+       needs=("in-folder",))  # fmt: skip
+def power_cut(case: Case) -> None:
+    """Cut the power of a loop-mounted disk under a writer, mount it again, look."""
+    assert case.subject.at_folder is not None
+    address = case.subject.at_folder("{folder}")
+    for file_system in ("ext4", "xfs"):
+        if why := no_disk(file_system):
+            raise NotShown(why)
+    try:
+        for file_system in ("ext4", "xfs"):
+            with LoopDisk(file_system) as disk:
+                cutting = cuts(
+                    disk,
+                    endless,
+                    address,
+                    str(case.seed),
+                    check=_recovered(address, case.seed),
+                    chance=case.random,
+                )
+                for cut in itertools.islice(cutting, case.much(2)):
+                    case.tell(cuts=1, commits=cut.acknowledged)
+                    if cut.problems:
+                        case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
+    except NoDisk as error:
+        raise NotShown(str(error)) from error
+
+
+def commits(folder: str, address: str, seed: str) -> None:
+    """Make the first commits of a script: what is traced."""
+    asyncio.run(_commits(address.replace("{folder}", folder), int(seed), COMMITS))
+
+
+def endless(folder: str, address: str, seed: str) -> None:
+    """Make one commit of a script after the other, from where the one before was cut off."""
+    asyncio.run(_commits(address.replace("{folder}", folder), int(seed), 1 << 30))
+
+
+async def _commits(address: str, seed: int, count: int) -> None:
+    script = Script(seed)
+    known = [int(line.split()[1]) for line in marked() if line.startswith("asked ")]
+    async with store_of(address) as store:
+        begin = 0
+        if known:
+            state = await state_of(store)
+            begin = next((n for n in range(max(known), -1, -1) if script.after(n) == state), max(known))
+        for number in range(begin + 1, begin + 1 + count):
+            changes, commit_id = script.commit(number - 1)
+            mark(f"asked {number}")
+            await store.commit(changes, commit_id=commit_id)
+            mark(f"done {number}")
+
+
+def _recovered(address: str, seed: int) -> Callable[[Path, Sequence[str]], Sequence[str]]:
+    def recovered(folder: Path, marks: Sequence[str]) -> Sequence[str]:
+        asked = max((int(line.split()[1]) for line in marks if line.startswith("asked ")), default=0)
+        done = max((int(line.split()[1]) for line in marks if line.startswith("done ")), default=0)
+        return asyncio.run(_looked(address.replace("{folder}", str(folder)), Script(seed), done, asked))
+
+    return recovered
+
+
+async def _looked(address: str, script: Script, done: int, asked: int) -> list[str]:
+    async with store_of(address) as store:
+        state = await state_of(store)
+    return [] if script.found(state, done, asked) is not None else [script.fault(state, done, asked)]
