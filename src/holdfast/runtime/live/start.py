@@ -86,7 +86,8 @@ class Start:
         one that is encrypted and was opened without its key.
         """
         parts = self._parts
-        await refuse_encrypted(parts.store)  # nothing of it could be read, and nothing readable be written into it
+        # Nothing of it could be read, and nothing readable is to be written into it.
+        await refuse_encrypted(parts.store)
         wanted = {
             "exchange": parts.exchange.name,
             "broker": parts.broker.name,
