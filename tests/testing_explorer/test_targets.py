@@ -136,6 +136,7 @@ def test_settled() -> None:
 def test_plans_and_commits_follow_from_the_seed() -> None:
     assert plan_of("a", 0) == FIRST
     assert plan_of("a", 7) == plan_of("a", 7) != plan_of("b", 7)
+    assert all(timeline("a").after(number) != timeline("a").after(number - 1) for number in range(1, 200))
     kinds = {type(change) for number in range(1, 40) for change in explorer_changes("a", number)}
     assert len(kinds) == 3
 

@@ -168,9 +168,9 @@ def unhex(text: str) -> bytes:
 def _call(thread: int, text: str, began: int) -> Call | None:
     name, bracket, rest = text.partition("(")
     returned = _RETURNED.search(rest)
-    if not bracket or returned is None:
+    if not bracket:
         raise Untraceable(f"cannot read what strace says: {text[:200]!r}")
-    if returned[1] == "?":  # exit, or killed in the middle of it
+    if returned is None or returned[1] == "?":  # exit, or killed in the middle of it
         return None
     return Call(thread, name, tuple(_split(rest[: returned.start()])), returned[1] + returned[2], began)
 

@@ -62,7 +62,9 @@ def changes(seed: str, number: int) -> list[Change]:
     kind = chance.random()
     if kind < 0.4:
         return many[:1]
-    if kind < 0.55:
+    if (
+        kind < 0.55 and keys[2] in known
+    ):  # every commit changes something: then how many there were can be seen
         return many[2:3]
     return many[3:4] if kind < 0.7 else many[: chance.randint(2, 5)]
 
