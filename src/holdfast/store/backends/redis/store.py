@@ -113,7 +113,7 @@ class RedisStore(Store):
         self._opened()
         check_stream(stream)
         keys = (self._session.layout.meta, self._session.layout.events(stream))
-        number, left = max(after, 0), limit
+        number, left = min(max(after, 0), 2**63 - 1), limit
         while count := _page(left):
             columns = await self._columns(scripts.EVENTS, keys, number + 1, count)
             for found, version, value in zip(*columns, strict=True):
