@@ -66,6 +66,20 @@ class TrustedAtOpen(Disk):
             super().flush(fd)
 
 
+class TrustedNames(Disk):
+    """Relies on the manifest that it finds at open, though a kill may have come before the flush of its name."""
+
+    _own = False
+
+    def rename(self, source: str, target: str) -> None:
+        self._own = self._own or target.endswith("/manifest")
+        super().rename(source, target)
+
+    def flush_folder(self, path: str) -> None:
+        if self._own or self.stamp(f"{path}/manifest") is None:
+            super().flush_folder(path)
+
+
 class InPlace(Disk):
     """Writes a file that is to be replaced over itself: what is renamed is copied back into the old one."""
 
@@ -96,6 +110,7 @@ no_folder_flush = _file(NoFolderFlush())
 no_first_folder = _file(NoFirstFolder())
 no_files_flush = _file(NoFilesFlush())
 trusted_at_open = _file(TrustedAtOpen())
+trusted_names = _file(TrustedNames())
 in_place = _file(InPlace())
 
 

@@ -64,6 +64,8 @@ def test_no_power_cut_breaks_a_store(name: str, plan: Plan) -> None:
         ("no_first_folder", SHORT, "not as after any of commits"),
         ("no_files_flush", SHORT, "Corrupt"),
         ("trusted_at_open", KILLED, ""),
+        ("trusted_names", NEW, "Corrupt"),
+        ("trusted_names", COVERED, "Corrupt"),
         ("in_place", SHORT, "Corrupt"),
         ("sqlite_no_folder_flush", SHORT, ""),
         ("sqlite_normal", SHORT, "not as after any of commits"),

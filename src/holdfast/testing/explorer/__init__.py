@@ -15,9 +15,11 @@ At every point, whatever was not flushed may be there, be missing, or be there i
 file system allows: see `STRICT` and `ORDERED`. Needs strace, and the right to trace (`missing()` says why not).
 
 It is blind to what is written through memory (mmap) and io_uring: a program that maps a file of the folder for
-shared writing, or uses io_uring, is refused (Untraceable), and so is every call that is not modelled. SQLite's `-shm`
-is such a file: it is rebuilt by whoever opens the database first, so `ignore=("*-shm",)` leaves it out. Modes, owners,
-times and links are not modelled. Failing calls and failing disks are not, either; nor torn sectors.
+shared writing, or uses io_uring, is refused (Untraceable), and so is every call that is not modelled; at the end the
+folder must be what the calls explain. SQLite's `-shm` is mapped: it is rebuilt by whoever opens the database first, so
+`ignore=("*-shm",)` leaves it out. Links by name, modes, owners and times are not modelled, nor failing calls, nor
+sectors that go bad. A call counts from when it returned; a kill that cuts one off may leave open whether it was done
+(TraceAgain: then trace once more). At a point with very many states a seeded sample is tried.
 """
 
 from holdfast.testing.explorer.checking import Check, forked
