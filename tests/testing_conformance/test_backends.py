@@ -9,13 +9,14 @@ import pytest
 
 from holdfast.testing.conformance import Level, Pace, PersistConformance, StoreConformance, Subject
 from holdfast.testing.conformance.four_methods import subject_of
+from holdfast.testing.conformance.subject import IN_MEMORY
 
 SHORT = Pace(times=0.5, limit=60.0)
 SHOWN = frozenset({Level.CORE, Level.ATOMIC, Level.CONCURRENT, Level.CRASH_SAFE})
 
 
 class TestMemory(StoreConformance):
-    pace = SHORT
+    levels, pace, lacks = IN_MEMORY, SHORT, ("again", "elsewhere")
 
     @pytest.fixture
     def subject(self) -> Subject:
@@ -25,7 +26,7 @@ class TestMemory(StoreConformance):
 @pytest.mark.crash
 @pytest.mark.needs("strace")
 class TestFile(StoreConformance):
-    levels, pace = SHOWN, SHORT
+    levels, pace, lacks = SHOWN, SHORT, ("shared", "served")
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
@@ -35,7 +36,7 @@ class TestFile(StoreConformance):
 @pytest.mark.crash
 @pytest.mark.needs("strace")
 class TestSqlite(StoreConformance):
-    levels, pace = SHOWN, SHORT
+    levels, pace, lacks = SHOWN, SHORT, ("alone", "reader", "served")
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
@@ -45,7 +46,7 @@ class TestSqlite(StoreConformance):
 @pytest.mark.crash
 @pytest.mark.needs("strace")
 class TestFourMethods(PersistConformance):
-    levels, pace = SHOWN, SHORT
+    levels, pace, lacks = SHOWN, SHORT, ("shared", "reader", "served")
     without = ("scan-pages", "scan-while-changing", "names-apart")  # a file each: they take seconds
 
     @pytest.fixture

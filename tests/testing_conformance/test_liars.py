@@ -67,7 +67,14 @@ def quick(lie: Lie) -> list[str]:
     long = {
         "memory": (),
         "sqlite": ("stateful", "killed-at-points", "killed-before-calls", "increments-of-processes"),
-        "adapter": ("one-at-a-time", "names-apart", "scan-pages", "scan-while-changing", "stateful"),
+        "adapter": (
+            "one-at-a-time",
+            "names-apart",
+            "scan-pages",
+            "scan-while-changing",
+            "streams",
+            "stateful",
+        ),
     }
     return [one.name for one in all_checks() if one.name == lie.caught or one.name not in long[lie.on]]
 

@@ -25,11 +25,13 @@ class StoreConformance:
     """Every check of the levels that are claimed, as a test; what does not apply or cannot be shown is skipped.
 
     `levels` are those to be checked, `only` and `without` the names of checks; `pace` is how much of each is tried.
+    `lacks` is what is known to be missing, as in `check(needs=…)`: what needs it is left out, and not even skipped.
     """
 
     levels: ClassVar[frozenset[Level]] = ALL
     only: ClassVar[tuple[str, ...]] = ()
     without: ClassVar[tuple[str, ...]] = ()
+    lacks: ClassVar[tuple[str, ...]] = ()
     pace: ClassVar[Pace] = QUICK
     seed: ClassVar[int] = 0
     found: ClassVar[Found | None] = None
@@ -58,6 +60,7 @@ class StoreConformance:
         """Return the checks of this class."""
         found = [one for one in all_checks() if one.level in cls.levels and one.name not in cls.without]
         found = [one for one in found if "adapter" not in one.needs or issubclass(cls, PersistConformance)]
+        found = [one for one in found if not set(one.needs) & set(cls.lacks)]
         return [one for one in found if not cls.only or one.name in cls.only]
 
 

@@ -33,17 +33,14 @@ def power_lost(case: Case) -> None:
     """Trace the first use of a folder, and recover every kind of state that a power cut may leave at each point."""
     if why := missing():
         raise NotShown(why)
-    assert case.subject.at_folder is not None
+    address = _address(case)
     with tempfile.TemporaryDirectory(prefix="holdfast-power-") as place:
         folder = Path(place, "store")
         folder.mkdir()
-        address = case.subject.at_folder("{folder}")
         try:
             traced = trace(commits, str(folder), address, str(case.seed), folder=folder, ignore=IGNORED)
         except (Untraceable, TraceAgain) as error:
             raise NotShown(f"what it does cannot be traced: {error}") from error
-        if not any(path.is_file() for path in folder.rglob("*") if ".holdfast" not in path.parts):
-            raise NotShown("it keeps nothing in the folder that it is given")
         recovered = _recovered(address, case.seed)
         found = explore(
             traced, recovered, most=case.much(MOST), seed=case.seed, until=lambda one: one.failed > 0
@@ -58,10 +55,10 @@ def power_lost(case: Case) -> None:
 def power_cut(case: Case) -> None:
     """Cut the power of a loop-mounted disk under a writer, mount it again, look."""
     assert case.subject.at_folder is not None
-    address = case.subject.at_folder("{folder}")
     for file_system in ("ext4", "xfs"):
         if why := no_disk(file_system):
             raise NotShown(why)
+    address = _address(case)
     try:
         for file_system in ("ext4", "xfs"):
             with LoopDisk(file_system) as disk:
@@ -79,6 +76,24 @@ def power_cut(case: Case) -> None:
                         case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
     except NoDisk as error:
         raise NotShown(str(error)) from error
+
+
+def _address(case: Case) -> str:
+    """Return the address of a store in a `{folder}`; raises NotShown for one that keeps itself elsewhere."""
+    assert case.subject.at_folder is not None
+    address = case.subject.at_folder("{folder}")
+    with tempfile.TemporaryDirectory(prefix="holdfast-power-") as folder:
+        asyncio.run(_one_commit(address.replace("{folder}", folder), case.seed))
+        found = [path for path in Path(folder).rglob("*") if path.is_file() and ".holdfast" not in path.parts]
+        if not found:
+            raise NotShown("it keeps nothing in the folder that it is given")
+    return address
+
+
+async def _one_commit(address: str, seed: int) -> None:
+    changes, commit_id = Script(seed).commit(0)
+    async with store_of(address) as store:
+        await store.commit(changes, commit_id=commit_id)
 
 
 def commits(folder: str, address: str, seed: str) -> None:

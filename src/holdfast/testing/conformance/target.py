@@ -3,18 +3,18 @@
 sqlite:///state.db   redis://localhost/0   my_backend:PersistMine   my_backend.py:store   redis   postgres
 """
 
-import importlib
 import inspect
 import secrets
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
 from holdfast.errors import InvalidOption, Unsupported
-from holdfast.store.url import parse
+from holdfast.store.url import BACKENDS, GROUP
 from holdfast.testing.conformance.four_methods import subject_of
 from holdfast.testing.conformance.subject import Subject, named
 from holdfast.testing.own_adapter import ADAPTER
@@ -63,18 +63,9 @@ def _of_kind(kind: str, stack: ExitStack) -> Subject:
 
 
 def _is_url(target: str) -> bool:
-    if target.startswith(ADAPTER):
-        return True
     scheme, colon, rest = target.partition(":")
-    if not colon or scheme.endswith(".py") or "/" in scheme:
-        return False
-    if rest.startswith("//") or scheme in ("file", "sqlite", "memory"):
-        return True
-    try:
-        importlib.util.find_spec(scheme)
-    except (ImportError, ValueError):
-        parse(target)
-    return importlib.util.find_spec(scheme.partition(".")[0]) is None
+    known = {*BACKENDS, ADAPTER.rstrip(":"), *(point.name for point in entry_points(group=GROUP))}
+    return bool(colon) and (rest.startswith("//") or scheme in known)
 
 
 def _of_name(target: str, stack: ExitStack) -> Subject:
@@ -88,7 +79,7 @@ def _of_name(target: str, stack: ExitStack) -> Subject:
         path = Path(place)
         sys.path.insert(0, str(path.resolve().parent))
         place = path.stem
-    elif "" not in sys.path:
+    elif str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     word = f"{place}:{attribute}"
     return _subject(word, named(word), stack)
