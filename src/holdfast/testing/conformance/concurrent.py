@@ -73,7 +73,12 @@ async def lost_answers(case: Case) -> None:
         async with stores[0]:
             harming = asyncio.ensure_future(_harm(case, proxy))
             try:
-                await _tasks(case, *stores, keys=["a", "b"], each=16)
+                rounds = 0
+                while not harming.done():
+                    rounds += 1
+                    await _tasks(
+                        case, *stores, keys=[f"a{rounds}", f"b{rounds}"], each=12, prefix=f"r{rounds}"
+                    )
             finally:
                 harming.cancel()
                 await asyncio.wait({harming})
@@ -87,11 +92,13 @@ def _opened(address: str) -> Store:
 
 
 async def _harm(case: Case, proxy: Proxy) -> None:
-    for _ in range(case.much(5)):
+    for _ in range(max(case.much(5), 8)):
         await asyncio.sleep(0.01 + case.random.random() * 0.03)
-        lost = proxy.lost
+        # A backend may ask again by itself: then it takes several losses until anybody is told of one.
+        goal, patience = proxy.lost + case.random.randint(1, 5), 300
         proxy.lose_answers = True
-        while proxy.lost == lost:  # noqa: ASYNC110  # what is awaited happens in a connection
+        while proxy.lost < goal and patience:
+            patience -= 1
             await asyncio.sleep(0.001)
         proxy.lose_answers = False
 
@@ -107,9 +114,13 @@ async def _process(case: Case, address: str, number: int, turn: int) -> list[Ope
     return msgspec.convert(life.answer, list[Operation])
 
 
-async def _tasks(case: Case, *stores: Store, keys: Sequence[str], each: int, cancels: float = 0.0) -> None:
+async def _tasks(
+    case: Case, *stores: Store, keys: Sequence[str], each: int, cancels: float = 0.0, prefix: str = ""
+) -> None:
     crowd = [
-        Client(stores[i % len(stores)], f"c{i}", keys, seed=f"{case.random.random()}", cancels=cancels)
+        Client(
+            stores[i % len(stores)], f"{prefix}c{i}", keys, seed=f"{case.random.random()}", cancels=cancels
+        )
         for i in range(4)
     ]
     await asyncio.gather(*(client.run(each) for client in crowd))

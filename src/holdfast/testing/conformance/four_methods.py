@@ -5,6 +5,8 @@ The checks of this module are about the methods; all others see the class as a s
 
 import asyncio
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Final
@@ -139,8 +141,6 @@ async def methods_cancelled(case: Case) -> None:
        needs=("adapter", "elsewhere"))  # fmt: skip
 async def methods_killed(case: Case) -> None:
     """Kill whoever overwrites an entity, at random, and read it."""
-    from holdfast.testing.crash import Kill
-
     place = {
         "adapter": case.subject.adapter,
         "entity_name": f"{case.folder.name}.one",
@@ -148,8 +148,8 @@ async def methods_killed(case: Case) -> None:
     }
     log, newest = case.folder / "log", 0
     for _ in range(max(case.much(3), 4)):
-        kill = Kill(after=0.05 + case.random.random() * 0.15)
-        life = await case.live(write_on, {**place, "log": str(log), "begin": newest}, kills=[kill])
+        seconds = 0.02 + case.random.random() * 0.1
+        life = await case.live(write_on, {**place, "log": str(log), "begin": newest, "seconds": seconds})
         if life.ended != "killed":
             case.broken(f"whoever writes {life.ended}: {life.error} {life.message}")
         told = len(log.read_bytes()) if log.exists() else 0
@@ -164,10 +164,13 @@ async def methods_killed(case: Case) -> None:
     case.tell(writes=newest)
 
 
-async def write_on(*, adapter: str, entity_name: str, base_dir: str, log: str, begin: int) -> None:
-    """Overwrite an entity for as long as one lives, and say so after each time: what a child does."""
+async def write_on(
+    *, adapter: str, entity_name: str, base_dir: str, log: str, begin: int, seconds: float
+) -> None:
+    """Overwrite an entity for so many seconds, say so after each time, and be killed: what a child does."""
     persist: PersistBase = named(adapter)(entity_name, base_dir)
     await persist.wait_for_init(True)
+    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
     number = begin
     told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     while True:
