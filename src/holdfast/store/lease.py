@@ -8,7 +8,7 @@ distributed locking", 2016, on why a lease without a fence is no mutual exclusio
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Self
 
 from msgspec import Struct
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from holdfast import points
 from holdfast.errors import Conflict, LeaseHeld, LeaseLost, StoreError, Unavailable
 from holdfast.store.base import ABSENT, Change, Check, Delete, Expect, Put, Record, Store, Version
+from holdfast.store.hold import Hold, Waiting
 from holdfast.store.workers import (
     OWNER,
     WORKER,
@@ -32,7 +33,7 @@ from holdfast.store.workers import (
 )
 from holdfast.system import Clock, Ids, Processes
 
-__all__ = ("LEASE_SECONDS", "POINTS", "Hold", "Lease")
+__all__ = ("LEASE_SECONDS", "POINTS", "Lease")
 
 POINTS: Final = ("lease.taken", "lease.renewed", "lease.released")
 """The crash points of a lease, in no order."""
@@ -42,10 +43,6 @@ BEATS: Final = 4
 """Heartbeats in a lease's time: three may be late, and nothing is lost."""
 
 
-Waiting = Callable[[str], None]
-"""What is told why somebody waits."""
-
-
 class Beat(Struct, frozen=True):
     """A heartbeat as it was sent: its commit, and when this began."""
 
@@ -53,41 +50,6 @@ class Beat(Struct, frozen=True):
     commit_id: str
     worker: Worker
     since: float
-
-
-class Hold:
-    """What a run holds of a store that no other process can open: all seats, for as long as it runs."""
-
-    async def take(
-        self, seats: Iterable[Seating], *, wait: bool = False, waiting: Waiting = lambda reason: None
-    ) -> None:
-        """Become the one who trades these seats."""
-
-    async def held_by_others(self, seats: Iterable[Seating]) -> set[Seating]:
-        """Return which of these seats another, living process trades."""
-        return set()
-
-    def checks(self, seats: Iterable[Seating]) -> list[Change]:
-        """Return what a commit about these seats must check."""
-        return []
-
-    def check(self) -> None:
-        """Raise LeaseLost where somebody else has taken over."""
-
-    def lost(self, error: Conflict) -> LeaseLost | None:
-        """Return the LeaseLost that a Conflict amounts to, None where it is about something else."""
-
-    async def ensure(self, seconds: float) -> None:
-        """Return while nobody else can take the seats for longer than that."""
-
-    async def retake(self) -> None:
-        """Take all seats anew, in a store that has lost what was held in it."""
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        return None
 
 
 class Lease(Hold):

@@ -10,7 +10,7 @@ from holdfast.runtime.live.seat import Seat, documents
 from holdfast.runtime.live.steady import Steady
 from holdfast.store import ABSENT, Append, Change, Check, Key, Put
 from holdfast.store.base import Expect
-from holdfast.store.lease import Hold
+from holdfast.store.hold import Hold
 from holdfast.system import Ids
 from holdfast.trading.events import LIFECYCLE, Decided, Happening, StoreRecovered, to_document
 from holdfast.trading.risk import Positions

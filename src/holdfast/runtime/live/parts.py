@@ -18,7 +18,7 @@ from holdfast.runtime.live.seat import Seat
 from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import StrategySpec
 from holdfast.store.backends.network import REPEAT
-from holdfast.store.lease import Hold
+from holdfast.store.hold import Hold
 from holdfast.system import Clock, Ids
 from holdfast.trading.events import (
     ExchangeUnavailable,

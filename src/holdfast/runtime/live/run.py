@@ -17,7 +17,8 @@ from holdfast.runtime.live.start import OrphanPolicy, Start
 from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import ExchangeSpec, StrategySpec
 from holdfast.store import Store
-from holdfast.store.lease import LEASE_SECONDS, Hold, Lease
+from holdfast.store.hold import Hold
+from holdfast.store.lease import LEASE_SECONDS, Lease
 from holdfast.store.workers import described
 from holdfast.trading.events import Happening, Waiting
 
