@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, Final
 
 import msgspec
 
-from holdfast.store import Store
+from holdfast.errors import Unavailable
+from holdfast.store import Append, Store
 from holdfast.testing.conformance.case import Case, everything
 from holdfast.testing.conformance.checks import Level, NotShown, check
 from holdfast.testing.conformance.clients import LOG, Client, clients, unsound, wrong_in
@@ -15,7 +17,8 @@ from holdfast.testing.servers.proxy import Proxy
 
 __all__ = ("judge",)
 
-CANCELS = 0.3
+CANCELS: Final = 0.3
+TRIES: Final = 100
 
 
 @check(Level.CONCURRENT, promise="reads and commits of one key by many tasks have one order (linearizable)")
@@ -62,15 +65,14 @@ async def linear_processes(case: Case) -> None:
 @check(Level.CONCURRENT, promise="a commit whose answer is lost, asked for again under its id, has happened once",
        needs=("elsewhere", "served"))  # fmt: skip
 async def lost_answers(case: Case) -> None:
-    """Lose answers of the server on their way, cut connections, and ask again."""
-    if case.subject.server is None:
-        raise NotShown("it has a server of its own, which the kit was given no handle on")
-    port = case.subject.server.port
+    """Lose each answer of a commit on its way, the first, the second, ...; then any while several clients commit."""
     namespace = case.namespace()
-    async with Proxy("127.0.0.1", port) as proxy:
-        address = case.address(namespace).replace(f":{port}", f":{proxy.port}")
-        stores = [_opened(address), await case.store(namespace)]
-        async with stores[0]:
+    async with _behind(case) as proxy:
+        store = case.closed_store_at(_through(case, proxy, namespace))
+        async with store:
+            for nth in range(1, 2 + case.much(2)):
+                await _lose(case, proxy, store, nth)
+            stores = [store, await case.store(namespace)]
             harming = asyncio.ensure_future(_harm(case, proxy))
             try:
                 rounds = 0
@@ -85,22 +87,39 @@ async def lost_answers(case: Case) -> None:
         case.tell(answers_lost=proxy.lost)
 
 
-def _opened(address: str) -> Store:
-    from holdfast.testing.own_adapter import store_of
+def _behind(case: Case) -> Proxy:
+    if case.subject.server is None:
+        raise NotShown("it has a server of its own, which the kit was given no handle on")
+    return Proxy("127.0.0.1", case.subject.server.port)
 
-    return store_of(address)
+
+def _through(case: Case, proxy: Proxy, namespace: str) -> str:
+    assert case.subject.server is not None
+    return case.address(namespace).replace(f":{case.subject.server.port}", f":{proxy.port}")
+
+
+async def _lose(case: Case, proxy: Proxy, store: Store, nth: int) -> None:
+    """Lose the nth answer from now on, which may be one of a commit's; ask again under its id until it is known."""
+    case.history.clear()
+    stream, changes = f"lost-{nth}", [Append(f"lost-{nth}", nth)]
+    proxy.lose_nth = nth
+    for _ in range(TRIES):
+        with suppress(Unavailable):
+            await store.commit(changes, commit_id=stream)
+            break
+        await asyncio.sleep(0.02)  # it may have to connect again first
+    else:
+        case.broken(f"{TRIES} times in a row a commit is unknown, though one answer was lost")
+    proxy.lose_nth = 0
+    case.same(
+        [event.value for event in await everything(store.read(stream))], [nth], "the events of one commit"
+    )
 
 
 async def _harm(case: Case, proxy: Proxy) -> None:
     for _ in range(max(case.much(5), 8)):
         await asyncio.sleep(0.01 + case.random.random() * 0.03)
-        # A backend may ask again by itself: then it takes several losses until anybody is told of one.
-        goal, patience = proxy.lost + case.random.randint(1, 5), 300
-        proxy.lose_answers = True
-        while proxy.lost < goal and patience:
-            patience -= 1
-            await asyncio.sleep(0.001)
-        proxy.lose_answers = False
+        proxy.lose_nth = case.random.randint(1, 5)
 
 
 async def _process(case: Case, address: str, number: int, turn: int) -> list[Operation]:

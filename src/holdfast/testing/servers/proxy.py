@@ -21,13 +21,15 @@ class Proxy:
     """Listens on a free loopback `port` and passes everything on to a server, both ways.
 
     `lose_answers`: what comes back is dropped and the connection cut, so that the request was carried out and nobody
-    knows. `hold`: nothing passes in either direction until it is False again (bytes wait). `refuse`: new connections
-    are closed at once. `held` counts connections. `target` is where new ones go: set it, and
-    a failover has moved the name.
+    knows. `lose_nth`: only that answer is lost, counted from now on over all connections; it is 0 once it was.
+    `hold`: nothing passes in either direction until it is False again (bytes wait). `refuse`: new connections
+    are closed at once. `held` counts connections. `target` is where new ones go: set it, and a failover has moved
+    the name.
     """
 
     def __init__(self, host: str, port: int) -> None:
         self.lose_answers = False
+        self.lose_nth = 0
         self.refuse = False
         self.port = 0
         self.lost = 0
@@ -76,6 +78,12 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _loses(self) -> bool:
+        if not self.lose_nth:
+            return self.lose_answers
+        self.lose_nth -= 1
+        return self.lose_nth == 0
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             there_reader, there = await asyncio.open_connection(*self.target)
@@ -99,7 +107,7 @@ class Proxy:
         try:
             while data := await source.read(CHUNK):
                 await self._flowing.wait()
-                if is_answer and self.lose_answers:
+                if is_answer and self._loses():
                     self.lost += 1
                     break
                 sink.write(data)
