@@ -31,7 +31,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check pytest crash bench bench-stores tools lock setup clean
+.PHONY: help demo test check pytest crash fuzz bench bench-stores tools lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ pytest: $(READY) ## the tests only
 crash: $(READY) ## kill a bot 2,000 times at random instants, and count what is lost; it goes on where it was
 	@$(BIN)/python -m holdfast.testing.campaign $(ARGS)
 
+fuzz: .venv-fuzz/.ready ## feed all that reads with damaged bytes, led by coverage, and count; it goes on where it was
+	@.venv-fuzz/bin/python -m holdfast.testing.fuzzing --engine atheris $(ARGS)
+
 bench: $(READY) ## measure this machine: commits a second, recovery, backtests
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -70,6 +73,9 @@ lock: $(UV) ## choose the newest versions that fit, and pin them in requirements
 	@$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --group bench --universal --python-version 3.11 --upgrade \
 	    --no-header --no-annotate --quiet --output-file requirements/bench.txt >/dev/null
 	@sed -i '1i # Made by `make lock`: what `make bench-stores` compares with.' requirements/bench.txt
+	@$(UV) pip compile pyproject.toml $(EXTRAS:%=--extra %) --extra testing --group fuzz --universal --python-version 3.11 \
+	    --upgrade --no-header --no-annotate --quiet --output-file requirements/fuzz.txt >/dev/null
+	@sed -i '1i # Made by `make lock`: what `make fuzz` needs.' requirements/fuzz.txt
 	@git diff --stat -- requirements
 
 setup: $(READY) ## only set up (demo and test do it themselves)
@@ -92,6 +98,13 @@ $(READY): pyproject.toml requirements/dev.txt | $(UV)
 	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-bench
 	@$(UV) pip install --quiet --python .venv-bench --requirement requirements/bench.txt hatchling
 	@$(UV) pip install --quiet --python .venv-bench --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-fuzz/.ready: pyproject.toml requirements/fuzz.txt | $(UV)
+	@echo "setting up .venv-fuzz"
+	@$(UV) venv --quiet --allow-existing --python "$(PYTHON)" .venv-fuzz
+	@$(UV) pip install --quiet --python .venv-fuzz --requirement requirements/fuzz.txt hatchling
+	@$(UV) pip install --quiet --python .venv-fuzz --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .uv/bin/uv: requirements/uv.txt
