@@ -1,4 +1,4 @@
-"""The world outside, as objects that a test can replace: the clock, the source of fresh ids, who runs.
+"""The world outside, as objects that a test can replace: the clock, the source of fresh ids, who runs, threads.
 
 The only module of the core that calls `time` or `secrets`. Market time is never read here: it comes
 from the exchange. Wall time is for stamps, monotonic time for durations and leases.
@@ -8,8 +8,12 @@ import asyncio
 import os
 import secrets
 import socket
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Protocol
 
 from msgspec import Struct
@@ -21,6 +25,9 @@ __all__ = (
     "Processes",
     "SystemClock",
     "SystemProcesses",
+    "SystemThreads",
+    "Threads",
+    "Worker",
     "system_bytes",
     "system_ids",
 )
@@ -145,3 +152,58 @@ def _is_gone(pid: int) -> bool:
     except OSError:
         return False
     return False
+
+
+class Worker(Protocol):
+    """A thread that does what it is given, one job after the other."""
+
+    def do(self, job: Callable[[], object]) -> None:
+        """Do a job, behind all that were given before; it must not raise."""
+
+    def end(self) -> None:
+        """Let the thread end after what it was given."""
+
+    def join(self) -> None:
+        """Return when the thread has ended."""
+
+
+class Threads(Protocol):
+    """What runs beside the event loop, so that the loop never waits for a disk or for a user's function."""
+
+    def pool(self, count: int, name: str) -> Executor:
+        """Return an executor of `count` threads; its user shuts it down."""
+
+    def worker(self, name: str) -> Worker:
+        """Return a thread of its own, which keeps no process from ending."""
+
+
+class SystemThreads:
+    """The threads of this process."""
+
+    def pool(self, count: int, name: str) -> Executor:
+        """Return an executor of `count` threads; its user shuts it down."""
+        return ThreadPoolExecutor(count, thread_name_prefix=name)
+
+    def worker(self, name: str) -> Worker:
+        """Return a daemon thread, started."""
+        return _Daemon(name)
+
+
+class _Daemon:
+    def __init__(self, name: str) -> None:
+        self._jobs: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def do(self, job: Callable[[], object]) -> None:
+        self._jobs.put(job)
+
+    def end(self) -> None:
+        self._jobs.put(None)
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()

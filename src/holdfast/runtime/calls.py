@@ -6,10 +6,11 @@ cannot be stopped and must keep neither the loop nor the process from going on.
 
 import asyncio
 import inspect
-import queue
-import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
+
+from holdfast.system import SystemThreads, Threads, Worker
 
 __all__ = ("Caller", "DirectCaller", "GuardedCaller", "Hung")
 
@@ -40,8 +41,9 @@ class DirectCaller:
 class GuardedCaller:
     """Calls async functions on the loop and sync ones on a daemon thread, both within a time limit."""
 
-    def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Any] | None = None
+    def __init__(self, threads: Threads | None = None) -> None:
+        self._threads = threads or SystemThreads()
+        self._worker: Worker | None = None
 
     async def __call__(self, function: UserFunction, argument: Any, *, limit: float) -> Any:
         """Return what the function returns; raises Hung after `limit` seconds."""
@@ -53,7 +55,7 @@ class GuardedCaller:
         except TimeoutError as error:
             if not timer.expired():  # the function's own, of a request that it made
                 raise
-            self._jobs = None  # the thread may never come back: the next call gets a new one
+            self._worker = None  # the thread may never come back: the next call gets a new one
             raise Hung(f"no answer in {limit} s") from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
@@ -63,30 +65,29 @@ class GuardedCaller:
 
     def close(self) -> None:
         """Let the thread end after what it is doing."""
-        if self._jobs is not None:
-            self._jobs.put(None)
-            self._jobs = None
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
 
     async def _on_thread(self, function: UserFunction, argument: Any) -> Any:
-        if self._jobs is None:
-            self._jobs = queue.SimpleQueue()
-            threading.Thread(target=_serve, args=(self._jobs,), name="holdfast-strategy", daemon=True).start()
+        if self._worker is None:
+            self._worker = self._threads.worker("holdfast-strategy")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._jobs.put((loop, answer, function, argument))
+        self._worker.do(partial(_serve, loop, answer, function, argument))
         result = await answer
         return await result if inspect.isawaitable(result) else result
 
 
-def _serve(jobs: "queue.SimpleQueue[Any]") -> None:
-    while (job := jobs.get()) is not None:
-        loop, answer, function, argument = job
-        try:
-            result, error = function(argument), None
-        except BaseException as raised:  # whatever it is, it belongs to the caller
-            result, error = None, raised
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, answer, result, error)
+def _serve(
+    loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Any]", function: UserFunction, argument: Any
+) -> None:
+    try:
+        result, error = function(argument), None
+    except BaseException as raised:  # whatever it is, it belongs to the caller
+        result, error = None, raised
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(_settle, answer, result, error)
 
 
 def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:

@@ -11,7 +11,16 @@ from holdfast.persist import Adapters
 from holdfast.runtime.spec import ExchangeSpec, Manage, StrategyFunction, StrategySpec
 from holdfast.store import Store
 from holdfast.store.codec import check_name
-from holdfast.system import Clock, Ids, Processes, SystemClock, SystemProcesses, system_ids
+from holdfast.system import (
+    Clock,
+    Ids,
+    Processes,
+    SystemClock,
+    SystemProcesses,
+    SystemThreads,
+    Threads,
+    system_ids,
+)
 from holdfast.trading.risk import RiskProfile, Validation
 from holdfast.trading.rules import Rules
 
@@ -43,10 +52,12 @@ class Desk:
         clock: Clock | None = None,
         ids: Ids = system_ids,
         processes: Processes | None = None,
+        threads: Threads | None = None,
     ) -> None:
         self.clock = clock or SystemClock()
         self.ids = ids
         self.processes = processes or SystemProcesses()
+        self.threads = threads or SystemThreads()
         self.adapters = adapters or Adapters(namespace=namespace, clock=self.clock, ids=ids)
         self.strategies: dict[str, StrategySpec] = {}
         self.exchanges: dict[str, ExchangeSpec] = {}

@@ -19,7 +19,7 @@ from holdfast.runtime.live.steady import Steady
 from holdfast.runtime.spec import StrategySpec
 from holdfast.store.backends.network import REPEAT
 from holdfast.store.hold import Hold
-from holdfast.system import Clock, Ids
+from holdfast.system import Clock, Ids, Threads
 from holdfast.trading.events import (
     ExchangeUnavailable,
     Happening,
@@ -59,6 +59,7 @@ class Parts:
         clock: Clock,
         ids: Ids,
         listener: Listener,
+        threads: Threads | None = None,
         patience: Patience | None = None,
     ) -> None:
         self.store = store
@@ -70,7 +71,7 @@ class Parts:
         self.ledger = Ledger(store, hold=hold, ids=ids, emit=listener)
         self.patience = patience or Patience()
         self.orders = Orders(broker, exchange, self.ledger, clock=clock, patience=self.patience)
-        self.caller = GuardedCaller()
+        self.caller = GuardedCaller(threads)
         self.feed = Feed(exchange)
         self.seats = [self.seat(spec, symbol) for spec, symbol in wanted]
         self._listener = listener

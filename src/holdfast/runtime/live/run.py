@@ -206,6 +206,7 @@ class LiveRun:
             clock=self._desk.clock,
             ids=self._desk.ids,
             listener=listener,
+            threads=self._desk.threads,
             patience=self._options.patience,
         )
         start = Start(

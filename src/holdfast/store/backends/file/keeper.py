@@ -6,7 +6,6 @@ work at a time, and each comes to its end, whoever asked for it and is cancelled
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
@@ -21,7 +20,7 @@ from holdfast.store.backends.file.segments import Spare
 from holdfast.store.backends.file.waiting import Patience
 from holdfast.store.base import Key
 from holdfast.store.state import Stored
-from holdfast.system import Clock
+from holdfast.system import Clock, Threads
 
 __all__ = ("Keeper",)
 
@@ -42,7 +41,7 @@ class Keeper:
     """The housekeeping of one open namespace."""
 
     def __init__(
-        self, checkpointer: Checkpointer, spare: Spare, clock: Clock, root: str, *,
+        self, checkpointer: Checkpointer, spare: Spare, clock: Clock, threads: Threads, root: str, *,
         flush_seconds: float, checkpoint_seconds: float, checkpoint_bytes: int,
     ) -> None:  # fmt: skip
         self._checkpointer = checkpointer
@@ -52,7 +51,7 @@ class Keeper:
         self._flush_seconds = flush_seconds
         self._checkpoint_seconds = checkpoint_seconds
         self._checkpoint_bytes = checkpoint_bytes
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="holdfast-keeper")  # readers never fill it
+        self._thread = threads.pool(1, "holdfast-keeper")  # readers never fill it
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()

@@ -28,7 +28,7 @@ from holdfast.store.changes import (
     meets,
 )
 from holdfast.store.state import Recent, Stored
-from holdfast.system import Clock, Ids
+from holdfast.system import Clock, Ids, Threads
 
 __all__ = ("Live",)
 
@@ -39,8 +39,9 @@ class Live:
     """The durable state of a namespace that this process writes."""
 
     def __init__(
-        self, opening: Opening, disk: Disk, root: str, *, clock: Clock, ids: Ids, wake: Callable[[], None]
-    ) -> None:
+        self, opening: Opening, disk: Disk, root: str, *, clock: Clock, ids: Ids, threads: Threads,
+        wake: Callable[[], None],
+    ) -> None:  # fmt: skip
         loaded = opening.loaded
         self.table = loaded.table
         self.streams = loaded.streams
@@ -65,7 +66,7 @@ class Live:
         self._recent.add_all(loaded.recent, clock.monotonic())
         self._failure: BaseException | None = None
         self._writer = Writer(
-            opening.journal, self._loop,
+            opening.journal, self._loop, threads,
             settled=self._settled, refused=self._refused, failed=self._failed,
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from holdfast.errors import InvalidOption, NotOpen, StoreFull
@@ -18,7 +17,7 @@ from holdfast.store.backends.file.view import FileView
 from holdfast.store.backends.file.waiting import Patience
 from holdfast.store.base import Change, CommitId, Durability
 from holdfast.store.url import StoreUrl
-from holdfast.system import Clock, Ids, SystemClock, system_ids
+from holdfast.system import Clock, Ids, SystemClock, SystemThreads, Threads, system_ids
 
 __all__ = ("DEFAULT_BASE_DIR", "FileStore", "from_url")
 
@@ -43,6 +42,7 @@ class FileStore(FileView):
         clock: Clock | None = None,
         ids: Ids = system_ids,
         disk: Disk | None = None,
+        threads: Threads | None = None,
         segment_bytes: int = DEFAULT_SEGMENT_BYTES,
         flush_seconds: float = 0.5,
         checkpoint_seconds: float = 60.0,
@@ -55,6 +55,7 @@ class FileStore(FileView):
         self._clock = clock or SystemClock()
         self._ids = ids
         self._disk = disk or Disk()
+        self._threads = threads or SystemThreads()
         self._segment_bytes = segment_bytes
         self._flush_seconds = flush_seconds
         self._checkpoint_seconds = checkpoint_seconds
@@ -93,7 +94,7 @@ class FileStore(FileView):
         await self._keeper.checkpoint(self._open_live())
 
     async def _open(self, patience: Patience) -> None:
-        self._executor = ThreadPoolExecutor(2, thread_name_prefix="holdfast-files")
+        self._executor = self._threads.pool(2, "holdfast-files")
         opened = asyncio.wrap_future(self._executor.submit(self._opening))
         await patience.end(opened)
         try:
@@ -110,13 +111,14 @@ class FileStore(FileView):
         self._journal = opening.journal
         self.findings = tuple(opening.loaded.findings)
         self._keeper = Keeper(
-            opening.checkpointer, opening.spare, self._clock, self._layout.root,
+            opening.checkpointer, opening.spare, self._clock, self._threads, self._layout.root,
             flush_seconds=self._flush_seconds, checkpoint_seconds=self._checkpoint_seconds,
             checkpoint_bytes=self._checkpoint_bytes,
         )  # fmt: skip
         try:
             live = Live(
-                opening, self._disk, self._layout.root, clock=self._clock, ids=self._ids, wake=self._keeper.wake
+                opening, self._disk, self._layout.root, clock=self._clock, ids=self._ids,
+                threads=self._threads, wake=self._keeper.wake,
             )  # fmt: skip
         except BaseException:  # the writer's thread could not be started
             self._release()

@@ -4,15 +4,15 @@ There is no linger: a batch is whatever came while the last flush ran. The event
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TypeVarTuple
 
 from holdfast import points
 from holdfast.errors import StoreFull
 from holdfast.store.backends.file.journal import FRAME_BYTES, Journal
 from holdfast.store.backends.file.staging import Pending
+from holdfast.system import Threads
 
 __all__ = ("Writer",)
 
@@ -33,6 +33,7 @@ class Writer:
         self,
         journal: Journal,
         loop: asyncio.AbstractEventLoop,
+        threads: Threads,
         *,
         settled: Settled,
         refused: Failed,
@@ -43,57 +44,55 @@ class Writer:
         self._settled = settled
         self._refused = refused
         self._failed = failed
-        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
-        self._resume = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="holdfast-journal", daemon=True)
-        self._thread.start()
+        self._queue: SimpleQueue[Pending] = SimpleQueue()
+        self._held = False
+        self._over = False
+        self._worker = threads.worker("holdfast-journal")
 
     def submit(self, pending: Pending) -> None:
         """Queue a commit behind all others."""
         self._queue.put(pending)
+        self._worker.do(self._turn)
 
     def resume(self) -> None:
         """Drop all that waits, and go on after `refused`."""
         while not self._queue.empty():
             self._queue.get_nowait()
-        self._resume.set()
+        self._held = False
 
     def stop(self) -> None:
         """Return when everything submitted has been written or refused and the thread has ended."""
-        self._queue.put(None)
-        self._resume.set()
-        self._thread.join()
+        self._worker.end()
+        self._worker.join()
 
-    def _run(self) -> None:
-        going = True
-        while going:
-            batch, going = self._batch()
-            if batch and not self._write(batch):
-                return
+    # On the thread:
 
-    def _batch(self) -> tuple[list[Pending], bool]:
-        """Wait for a commit, then return it with all that wait, up to a frame's size; False at the end."""
+    def _turn(self) -> None:
+        """Write all that waits, up to a frame's size; nothing is left where an earlier turn took it."""
+        if self._held or self._over:
+            return
+        batch = self._batch()
+        if batch and not self._write(batch):
+            self._over = True
+
+    def _batch(self) -> list[Pending]:
         batch: list[Pending] = []
         size = 0
-        pending = self._queue.get()
-        while pending is not None:
-            batch.append(pending)
-            size += len(pending.line)
-            if size >= FRAME_BYTES or self._queue.empty():
-                return batch, True
-            pending = self._queue.get()
-        return batch, False
+        while size < FRAME_BYTES:
+            try:
+                batch.append(self._queue.get_nowait())
+            except Empty:
+                break
+            size += len(batch[-1].line)
+        return batch
 
     def _write(self, batch: list[Pending]) -> bool:
         """Append one batch and report; False if nothing may be written any more."""
-        self._resume.clear()
         try:
             segment = self._journal.append([pending.line for pending in batch], batch[0].commit.number)
         except StoreFull as error:
-            told = self._tell(self._refused, batch, error)
-            if told:
-                self._resume.wait()
-            return told
+            self._held = True  # before anybody hears of it, who then lets it go on
+            return self._tell(self._refused, batch, error)
         except Exception as error:  # reported to everyone who waits, and the store has failed
             self._tell(self._failed, batch, error)
             return False
