@@ -27,7 +27,7 @@ from holdfast.testing.explorer.strace import TraceAgain
 from holdfast.testing.explorer.tracing import trace
 from holdfast.testing.targets.trials import REPAIR, Trial, trial_of
 
-__all__ = ("Tally", "main", "play")
+__all__ = ("Tally", "main", "play", "played")
 
 MOST = 10
 RECOVERIES = 3
@@ -81,6 +81,23 @@ def play(
             state.write(folder)
             again = _traced(trial, trial.again(str(folder), chance), folder, state.marks)
             yield explore(again, trial.check, model=model, most=most, seed=number)
+
+
+def played(
+    name: str, seed: str, number: int, *, most: int = MOST, recoveries: int = RECOVERIES
+) -> list[Exploration]:
+    """Return all of a round; where threads ran so that a trace cannot be read, it is traced again.
+
+    Raises TraceAgain where that is so every time.
+    """
+    tries = TRIES
+    while True:
+        tries -= 1
+        try:
+            return list(play(name, seed, number, most=most, recoveries=recoveries))
+        except TraceAgain:
+            if not tries:
+                raise
 
 
 def _traced(trial: Trial, arguments: Sequence[str], folder: Path, before: Sequence[str] = ()) -> Trace:
@@ -157,19 +174,8 @@ class _Kept:
         return int(any(each.failed for each in found))
 
     def _played(self, number: int) -> list[Exploration]:
-        """Return all of a round; where threads ran so that a trace cannot be read, it is traced again."""
-        tries = TRIES
-        while True:
-            tries -= 1
-            try:
-                return list(self._play(number))
-            except TraceAgain:
-                if not tries:
-                    raise
-
-    def _play(self, number: int) -> Iterator[Exploration]:
         name, seed = self.tally.target, self.tally.seed
-        return play(name, seed, number, most=self._asked.most, recoveries=self._asked.recoveries)
+        return played(name, seed, number, most=self._asked.most, recoveries=self._asked.recoveries)
 
     def _save(self) -> None:
         part = self._path.with_suffix(".part")
