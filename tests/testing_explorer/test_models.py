@@ -11,6 +11,7 @@ from holdfast.testing.explorer.operations import (
     ROOT,
     Allocate,
     Entry,
+    FailedFlush,
     Flush,
     FlushAll,
     FlushFolder,
@@ -108,6 +109,32 @@ def test_a_write_with_o_dsync_takes_no_other_along(model: Model) -> None:
         "a=aBC",
         "a=a0C",
     }
+
+
+@BOTH
+def test_what_a_failed_flush_was_to_cover_is_not_flushed_by_the_next_one(model: Model) -> None:
+    failed, again = FailedFlush("fsync", 10, 1), fsync(10, 2)
+    lost: Operations = [write(10, 1, b"B"), failed, again]
+    assert left(lost, model, start={"a": b"a"}) == {"a=aB", "a=a", "a=a0"}
+    assert left([*lost, write(10, 1, b"C", grew=False), fsync(10, 4)], model, start={"a": b"a"}) == {"a=aC"}
+
+
+@BOTH
+def test_a_failed_flush_says_nothing_of_other_files_and_of_later_writes(model: Model) -> None:
+    other: Operations = [write(10, 1, b"B"), FailedFlush("fsync", 11, 1), fsync(10, 2)]
+    assert left(other, model, start={"a": b"a", "b": b"b"}) == {"a=aB b=b"}
+    later: Operations = [FailedFlush("fsync", 10, 0), write(10, 1, b"B"), fsync(10, 2)]
+    assert left(later, model, start={"a": b"a"}) == {"a=aB"}
+    every: Operations = [write(10, 1, b"B"), FailedFlush("syncfs", None, 1), FlushAll("sync", 2)]
+    assert "a=a" in left(every, model, start={"a": b"a"})
+
+
+@BOTH
+def test_names_and_sizes_are_in_a_journal_that_a_failed_flush_leaves_as_it_is(model: Model) -> None:
+    made: Operations = [name((ROOT, "b", B)), FailedFlush("fsync", ROOT, 1), FlushFolder("fsync", ROOT, 2)]
+    assert left(made, model) == {"b="}
+    cut: Operations = [Resize("truncate", 10, 1), FailedFlush("fsync", 10, 1), fsync(10, 2)]
+    assert left(cut, model, start={"a": b"ab"}) == {"a=a"}
 
 
 @BOTH

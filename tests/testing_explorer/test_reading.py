@@ -7,6 +7,7 @@ import pytest
 from holdfast.testing.explorer.operations import (
     ROOT,
     Allocate,
+    FailedFlush,
     Flush,
     FlushAll,
     FlushFolder,
@@ -181,13 +182,23 @@ def test_what_is_ignored() -> None:
         "link('/elsewhere', 'here') = 0",
         "openat(AT_FDCWD</t>, '.', O_RDWR|O_TMPFILE, 0600) = 4</t/#1>",
         "openat(AT_FDCWD</t>, 'unheard-of', O_RDONLY) = 4</t/unheard-of>",
-        "fsync(3</t/new>) = -1 EIO (Input/output error)",
+        "write(3</t/new>, 'x', 1) = -1 EIO (Input/output error)",
         "pwritev2(3</t/new>, [{iov_base='g', iov_len=1}], 1, 0, RWF_NOWAIT) = 1",
     ],
 )
 def test_what_the_model_does_not_know_raises(line: str) -> None:
     with pytest.raises(Untraceable):
         read(CREATED, line)
+
+
+def test_a_flush_that_failed() -> None:
+    failed = "fsync(3</t/new>) = -1 EIO (Input/output error) (INJECTED)"
+    *_, found, again = read(CREATED, failed, "fsync(3</t/new>) = 0")
+    assert found == FailedFlush("fsync new failed with EIO", 3, 1)
+    assert isinstance(again, Flush)
+    assert again.nth == 2
+    assert len(read(CREATED, "fsync(3</t/new>) = -1 EINTR (Interrupted system call)")) == 1
+    assert read("fsync(9</other>) = -1 EIO (Input/output error)") == []
 
 
 def test_what_the_calls_do_not_explain_raises(tmp_path: Path) -> None:

@@ -17,9 +17,11 @@ file system allows: see `STRICT` and `ORDERED`. Needs strace, and the right to t
 It is blind to what is written through memory (mmap) and io_uring: a program that maps a file of the folder for
 shared writing, or uses io_uring, is refused (Untraceable), and so is every call that is not modelled; at the end the
 folder must be what the calls explain. SQLite's `-shm` is mapped: it is rebuilt by whoever opens the database first, so
-`ignore=("*-shm",)` leaves it out. Links by name, modes, owners and times are not modelled, nor failing calls, nor
-sectors that go bad. A call counts from when it returned; a kill that cuts one off may leave open whether it was done
-(TraceAgain: then trace once more). At a point with very many states a seeded sample is tried.
+`ignore=("*-shm",)` leaves it out. Of calls that fail, flushes are modelled, and `trace(…, inject=[…])` has some fail:
+what they were to cover is lost then, though a later flush succeeds and the bytes can be read back. Links by name,
+modes, owners and times are not modelled, nor other failing calls, nor sectors that go bad. A call counts from when it
+returned; a kill that cuts one off may leave open whether it was done (TraceAgain: then trace once more). At a point
+with very many states a seeded sample is tried.
 """
 
 from holdfast.testing.explorer.checking import Check, forked

@@ -8,7 +8,7 @@ from math import prod
 from holdfast.testing.explorer.files import Fate, fates
 from holdfast.testing.explorer.models import STRICT, DataEffect, Model, NameEffect
 from holdfast.testing.explorer.moments import Choice, Moment, State, walk
-from holdfast.testing.explorer.operations import Flush, FlushAll, FlushFolder, Trace
+from holdfast.testing.explorer.operations import FailedFlush, Flush, FlushAll, FlushFolder, Trace
 
 __all__ = ("MOST", "exhaustive", "states", "states_at")
 
@@ -18,8 +18,10 @@ MOST = 256
 Names = frozenset[NameEffect]
 
 
-def states(trace: Trace, *, model: Model = STRICT, most: int = MOST, seed: int = 0) -> Iterator[State]:
-    """Yield every different state that a power cut during a run may leave, by point.
+def states(
+    trace: Trace, *, model: Model = STRICT, most: int = MOST, seed: int = 0, since: int = 0
+) -> Iterator[State]:
+    """Yield every different state that a power cut during a run may leave, by point, from point `since` on.
 
     At a point with more than `most` of them: those where everything up to some operation survives, those where one
     operation alone does not, and more at random from the seed.
@@ -27,7 +29,9 @@ def states(trace: Trace, *, model: Model = STRICT, most: int = MOST, seed: int =
     seen: set[bytes] = set()
     last = len(trace.operations)
     for moment, operation in walk(trace, model):
-        if isinstance(operation, Flush | FlushFolder | FlushAll) and moment.point < last:
+        if moment.point < since:
+            continue
+        if isinstance(operation, Flush | FlushFolder | FlushAll | FailedFlush) and moment.point < last:
             continue  # a flush leaves fewer states, each of which was possible before
         for state in states_at(moment, model=model, most=most, seed=seed):
             if state.digest not in seen:

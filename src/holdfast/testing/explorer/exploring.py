@@ -60,15 +60,17 @@ def explore(
     model: Model = STRICT,
     most: int = MOST,
     seed: int = 0,
+    since: int = 0,
     until: Callable[[Exploration], bool] = lambda _: False,
 ) -> Exploration:
     """Make every state that a power cut during a run may leave, have `check` recover it, and say what it found.
 
-    `most` bounds the states of one point (see `states`); `until` is asked after each state whether to stop early.
+    `most` bounds the states of one point, `since` is the first one (see `states`); `until` is asked after each state
+    whether to stop early.
     """
     found = Exploration(model=model.name, points=len(trace.operations) + 1)
     with scratch() as place:
-        for state in states(trace, model=model, most=most, seed=seed):
+        for state in states(trace, model=model, most=most, seed=seed, since=since):
             _count(found, state, _tried(check, state, place))
             if until(found):
                 break

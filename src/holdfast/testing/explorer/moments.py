@@ -14,6 +14,7 @@ from holdfast.testing.explorer.models import DataEffect, Model, NameEffect
 from holdfast.testing.explorer.operations import (
     Allocate,
     Entry,
+    FailedFlush,
     Flush,
     FlushAll,
     FlushFolder,
@@ -90,6 +91,7 @@ class Moment(Struct, frozen=True):
     names: tuple[NameEffect, ...]
     pinned: frozenset[NameEffect]
     files: Mapping[int, File]
+    doomed: frozenset[int] = frozenset()
 
     @property
     def free_names(self) -> tuple[NameEffect, ...]:
@@ -160,10 +162,24 @@ def _after(moment: Moment, operation: Operation, model: Model) -> Moment:
             return structs.replace(moment, files={**moment.files, operation.file: grown})
         case Flush() | FlushFolder() | FlushAll():
             return _flushed(moment, operation, model)
+        case FailedFlush():
+            return structs.replace(moment, doomed=moment.doomed | _given_up(moment, operation))
+
+
+def _given_up(moment: Moment, failed: FailedFlush) -> frozenset[int]:
+    """Return the writes that a failed flush leaves marked clean; sizes and names are in a journal of their own."""
+    return frozenset(
+        effect.index
+        for effect in moment.free_data
+        if failed.file in (None, effect.does.file)
+        and effect.index < failed.since
+        and isinstance(effect.does, Write)
+    )
 
 
 def _flushed(moment: Moment, flush: Flush | FlushFolder | FlushAll, model: Model) -> Moment:
-    names, data = moment.free_names, moment.free_data
+    names = moment.free_names
+    data = [effect for effect in moment.free_data if effect.index not in moment.doomed]
     files = dict(moment.files)
     done = model.data(flush, data)
     for node in {effect.does.file for effect in done}:

@@ -2,7 +2,7 @@
 
 Files and folders are numbers, for names change; the traced folder is number 0. Each operation carries the text that
 reports show of it. Flushes carry `since`: they cover only what was done before they *began* (operations are in the
-order in which they returned, and another thread may have written meanwhile).
+order in which they returned, and another thread may have written meanwhile). `nth` counts a thread's calls of a name.
 """
 
 from collections.abc import Container, Mapping
@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 __all__ = (
-    "ROOT", "Allocate", "Entry", "Flush", "FlushAll", "FlushFolder", "Mark", "Name", "Operation", "Resize", "Trace",
-    "Tree", "Write", "listing",
+    "ROOT", "Allocate", "Entry", "FailedFlush", "Flush", "FlushAll", "FlushFolder", "Mark", "Name", "Operation",
+    "Resize", "Trace", "Tree", "Write", "listing",
 )  # fmt: skip
 
 ROOT: Final = 0
@@ -68,6 +68,7 @@ class Flush(Struct, frozen=True):
     since: int
     data_only: bool = False
     only: int | None = None
+    nth: int = 0
 
 
 class FlushFolder(Struct, frozen=True):
@@ -76,12 +77,26 @@ class FlushFolder(Struct, frozen=True):
     text: str
     folder: int
     since: int
+    nth: int = 0
 
 
 class FlushAll(Struct, frozen=True):
     """Everything flushed: sync, or syncfs."""
 
     text: str
+    since: int
+    nth: int = 0
+
+
+class FailedFlush(Struct, frozen=True):
+    """A flush that returned an error: it flushed nothing, and no later flush takes along what it was to cover.
+
+    `file` is None where everything was to be flushed. The kernel marks the pages of a file clean that it could not
+    write: who flushes once more is told of success, and what is read back comes from memory.
+    """
+
+    text: str
+    file: int | None
     since: int
 
 
@@ -91,7 +106,7 @@ class Mark(Struct, frozen=True):
     text: str
 
 
-Operation = Write | Resize | Allocate | Name | Flush | FlushFolder | FlushAll | Mark
+Operation = Write | Resize | Allocate | Name | Flush | FlushFolder | FlushAll | FailedFlush | Mark
 
 
 class Tree(Struct, frozen=True):

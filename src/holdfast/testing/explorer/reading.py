@@ -1,6 +1,7 @@
 """From calls to operations: follows what a program does to one folder, and refuses what it does not know."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,6 +10,7 @@ from holdfast.testing.explorer.arguments import Arguments
 from holdfast.testing.explorer.operations import (
     Allocate,
     Entry,
+    FailedFlush,
     Flush,
     FlushAll,
     FlushFolder,
@@ -27,7 +29,7 @@ from holdfast.testing.explorer.view import View, tree_of
 __all__ = ("Reader",)
 
 _MARKS: Final = -1
-_QUOTED: Final = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
+_QUOTED: Final = re.compile(r'"([^"]*)"')
 _FOREIGN: Final = {
     "openat2", "sendfile", "copy_file_range", "splice", "vmsplice", "symlink", "symlinkat", "mknod", "mknodat",
     "setxattr", "lsetxattr", "fsetxattr", "chroot", "mount", "execveat",
@@ -41,11 +43,9 @@ _EFFECTS: Final = {
     "writev",
     "pwritev",
     "pwritev2",
-    "fsync",
-    "fdatasync",
-    "syncfs",
     "fallocate",
 }
+_FLUSHING: Final = {"fsync", "fdatasync", "syncfs", "sync"}
 _ZEROING: Final = ("FALLOC_FL_PUNCH_HOLE", "FALLOC_FL_ZERO_RANGE")
 _KEEP: Final = "FALLOC_FL_KEEP_SIZE"
 
@@ -62,6 +62,7 @@ class Reader:
         self._processes = Processes(cwd)
         self._operations: list[Operation] = []
         self._after = [0]  # how many operations there were when so many calls had returned
+        self._flushes: Counter[tuple[int, str]] = Counter()
         self._call = Call(0, "", (), "", 0)
         self._process = Process(cwd)
         self._given = Arguments(self._call, self._process, self.view)
@@ -71,8 +72,9 @@ class Reader:
         for call in calls:
             self._call, self._process = call, self._processes.of(call.thread)
             self._given = Arguments(call, self._process, self.view)
+            self._flushes[call.thread, call.name] += call.name in _FLUSHING
             if call.failed:
-                self._check_failure()
+                self._failed()
             elif call.name in FORKING or call.name == "execve":
                 self._processes.see(call)
             elif call.name in _FOREIGN or call.name in _NEVER:
@@ -102,15 +104,19 @@ class Reader:
         if here or self._call.name in _NEVER:
             raise self._refuse("this is not known to the model")
 
-    def _check_failure(self) -> None:
-        """Refuse a failed write or flush: after one, what is on the disk is no question of order."""
-        words = self._call.result.split()
-        if (
-            self._call.name in _EFFECTS
-            and words[1] not in _HARMLESS
-            and self._given.descriptor(0) is not None
-        ):
-            raise self._refuse(f"it failed with {words[1]}, and failures are not modelled")
+    def _failed(self) -> None:
+        """Note a flush that failed, and refuse a failed write: how much of it was done is not told."""
+        code = self._call.result.split()[1]
+        if code in _HARMLESS:
+            return
+        descriptor = self._given.descriptor(0) if self._call.name in _EFFECTS | _FLUSHING else None
+        if descriptor is None or (self._call.name in _FLUSHING and descriptor.node == _MARKS):
+            return
+        if self._call.name in _EFFECTS:
+            raise self._refuse(f"it failed with {code}, and that is not modelled")
+        file = None if self._call.name == "syncfs" else descriptor.node
+        text = f"{self._call.name} {self.view.path(descriptor.node)} failed with {code}"
+        self._do(FailedFlush(text, file, self._after[self._call.began]))
 
     def _file(self, index: int) -> Descriptor | None:
         """Return the open file of a descriptor, unless it is a folder or that of the marks."""
@@ -240,13 +246,17 @@ class Reader:
         node, since = descriptor.node, self._after[self._call.began]
         text = f"{self._call.name} {self.view.path(node)}"
         if node in self.view.folders:
-            self._do(FlushFolder(text, node, since))
+            self._do(FlushFolder(text, node, since, self._nth))
         else:
-            self._do(Flush(text, node, since, self._call.name == "fdatasync"))
+            self._do(Flush(text, node, since, self._call.name == "fdatasync", nth=self._nth))
 
     def _flush_all(self) -> None:
         if self._call.name == "sync" or self._given.descriptor(0) is not None:
-            self._do(FlushAll(self._call.name, self._after[self._call.began]))
+            self._do(FlushAll(self._call.name, self._after[self._call.began], self._nth))
+
+    @property
+    def _nth(self) -> int:
+        return self._flushes[self._call.thread, self._call.name]
 
     def _rename(self) -> None:
         at = self._call.name != "rename"

@@ -70,12 +70,23 @@ def missing() -> str:
     return f"strace may not trace here ({tried.stderr.strip()[:200]})" if tried.returncode else ""
 
 
-def run(program: Sequence[str], *, log: Path, environment: Mapping[str, str], limit: float) -> str:
-    """Run a program under strace and return what it wrote to stderr; raises Untraceable where it failed."""
+def run(
+    program: Sequence[str],
+    *,
+    log: Path,
+    environment: Mapping[str, str],
+    limit: float,
+    inject: Sequence[str] = (),
+) -> str:
+    """Run a program under strace and return what it wrote to stderr; raises Untraceable where it failed.
+
+    `inject` are faults, as strace spells them.
+    """
     if missing():
         raise Untraceable(missing())
     traced = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-xx", "-s", str(1 << 24), "-e", "signal=none"]
-    traced += ["-e", "trace=" + ",".join(f"?{name}" for name in CALLS), "-o", str(log), "--", *program]
+    traced += ["-e", "trace=" + ",".join(f"?{name}" for name in CALLS), "-o", str(log)]
+    traced += [*(word for fault in inject for word in ("-e", f"inject={fault}")), "--", *program]
     running = subprocess.Popen(  # noqa: S603  # the program that the caller wants traced
         traced, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
         start_new_session=True, text=True, errors="replace",

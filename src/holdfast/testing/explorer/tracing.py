@@ -24,14 +24,16 @@ def trace(
     folder: Path,
     before: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    inject: Sequence[str] = (),
     limit: float = LIMIT,
 ) -> Trace:
     """Run a program and return all that it did to `folder`, whose contents count as durable before.
 
     `program` is a command, or a function that can be imported by its name: it is called in a process of its own with
     `arguments`. What it tells by `mark` follows after `before`, the marks of earlier runs. Names that match a pattern
-    of `ignore` are left out: what is in such a file must not matter (SQLite's `*-shm`). Raises Untraceable where it
-    fails, or does what is not modelled.
+    of `ignore` are left out: what is in such a file must not matter (SQLite's `*-shm`). `inject` are faults as strace
+    spells them ("fsync:error=EIO:when=3": the third one of each thread fails). Raises Untraceable where it fails, or
+    does what is not modelled.
     """
     folder = folder.resolve(strict=True)
     command = [*_command(program), *arguments]
@@ -39,7 +41,7 @@ def trace(
         marks, log = Path(aside).resolve() / "marks", Path(aside) / "log"
         marks.write_text("".join(f"{line}\n" for line in before))
         start = tree_of(folder, ignore)
-        error = run(command, log=log, environment=_environment(marks), limit=limit)
+        error = run(command, log=log, environment=_environment(marks), limit=limit, inject=inject)
         reader = Reader(folder, start, marks=marks, cwd=os.getcwd(), ignore=ignore)
         _read(reader, log)
     return reader.trace(before, error)
