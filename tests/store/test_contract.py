@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from holdfast.store import Durability, Key, Put, Store, open_store
+from holdfast.testing.simulation.disk import SimulatedDisk
 from tests.store.contract import StoreContract
-from tests.store.simulated import SimulatedDisk
 from tests.store.workload import store_on
 
 

@@ -17,7 +17,8 @@ import pytest
 
 from holdfast.errors import StoreFull
 from holdfast.store.backends.file import checkpoint, journal, manifest, opening, segments, writer
-from tests.store.simulated import Choice, Folder, SimulatedDisk, all_kept, all_lost, some
+from holdfast.testing.simulation.disk import SimulatedDisk
+from holdfast.testing.simulation.files import Choice, Folder, all_kept, all_lost, some
 from tests.store.workload import Told, faults, store_on, work
 
 # More of them find more: `HOLDFAST_SEEDS=50 pytest tests/store/test_crash.py` is a campaign.

@@ -34,7 +34,7 @@ from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.layout import Layout, make_folders
 from holdfast.store.backends.file.segments import Spare
 from holdfast.store.backends.file.store import FileStore
-from tests.store.simulated import SimulatedDisk
+from holdfast.testing.simulation.disk import SimulatedDisk
 from tests.store.workload import Ids, store_on
 
 KEY = Key("signal.one", "BTCUSDT")

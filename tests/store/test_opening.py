@@ -15,8 +15,9 @@ from holdfast.store import Append, Key, Put, Store
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.store import FileStore
 from holdfast.system import SystemClock
+from holdfast.testing.simulation.disk import SimulatedDisk
+from holdfast.testing.simulation.files import all_kept, all_lost, some
 from tests.store.gated import GatedDisk, idle
-from tests.store.simulated import SimulatedDisk, all_kept, all_lost, some
 from tests.store.workload import BASE_DIR, store_on
 
 KEY = Key("signal.one", "BTCUSDT")

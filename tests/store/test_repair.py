@@ -21,7 +21,8 @@ from holdfast.store.backends.file.repair import repair
 from holdfast.store.backends.file.segments import MAGIC
 from holdfast.store.backends.file.store import FileStore
 from holdfast.store.backends.file.verify import verify
-from tests.store.simulated import Folder, SimulatedDisk, all_kept, all_lost, some
+from holdfast.testing.simulation.disk import SimulatedDisk
+from holdfast.testing.simulation.files import Folder, all_kept, all_lost, some
 from tests.store.workload import BASE_DIR, Ids, QuickClock, store_on
 
 KEY = Key("signal.one", "BTC")

@@ -10,7 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from holdfast.errors import Conflict
 from holdfast.store import ABSENT, ANY, Append, Change, Delete, Key, Put
 from holdfast.store.backends.file.store import FileStore
-from tests.store.simulated import SimulatedDisk, all_kept, all_lost
+from holdfast.testing.simulation.disk import SimulatedDisk
+from holdfast.testing.simulation.files import all_kept, all_lost
 from tests.store.workload import store_on
 
 KEYS = [Key(name, entity_id) for name in ("one", "One", "a/b") for entity_id in ("x", "X", "y", "é")]

@@ -11,7 +11,8 @@ from holdfast.errors import Corrupt, HoldfastError, StoreFull, Unavailable
 from holdfast.store import Append, Change, Delete, Key, Put
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.store import FileStore
-from tests.store.simulated import SimulatedDisk, all_lost
+from holdfast.testing.simulation.disk import SimulatedDisk
+from holdfast.testing.simulation.files import all_lost
 
 BASE_DIR = "/srv/bot/data"
 

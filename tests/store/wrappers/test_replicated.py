@@ -34,8 +34,8 @@ from holdfast.store.wrappers.replicated.outbox import Outbox
 from holdfast.store.wrappers.replicated.records import OWED, Owed, Primary, Replica
 from holdfast.testing.servers.postgres import PostgresServer
 from holdfast.testing.servers.redis import RedisServer
+from holdfast.testing.simulation.disk import SimulatedDisk
 from tests.store.contract import StoreContract, everything
-from tests.store.simulated import SimulatedDisk
 from tests.store.workload import store_on
 from tests.store.wrappers.replicas import A, Down, equal, held, pair, write
 

@@ -1,141 +1,27 @@
 """A disk in memory that loses what was not flushed: the file store runs on it through every crash there is.
 
-The model is the strict reading of POSIX. Bytes survive a power cut once their file was flushed; a name, once
-its folder was. Of what was not flushed, any part may survive: some writes, some names, a write cut in the
-middle. After a failed flush the pages count as clean, although they are not on the disk.
+What it loses, and when, is in `files`. Several processes of one machine may each have a disk of their own on the
+same root: their open files are their own, and locks are seen by all.
 """
 
 import errno
 import os
-import random
 import threading
 from collections.abc import Callable
 from typing import Self
 
 from holdfast.store.backends.file.disk import Disk, Stamp
+from holdfast.testing.simulation.files import Choice, File, Folder
 
-SECTOR = 512
-Choice = Callable[[], bool]
-
-
-def all_lost() -> bool:
-    """Nothing that was not flushed survives."""
-    return False
-
-
-def all_kept() -> bool:
-    """Everything survives: what a killed process leaves behind."""
-    return True
-
-
-class File:
-    """A file: what is seen, what is durable, and the writes in between."""
-
-    def __init__(self, data: bytes = b"") -> None:
-        self.seen = bytearray(data)
-        self.durable = bytes(data)
-        self.pending: list[tuple[int, bytes]] = []
-        self.changed = 0
-
-    def write(self, data: bytes, offset: int) -> None:
-        self.seen.extend(bytes(max(0, offset + len(data) - len(self.seen))))
-        self.seen[offset : offset + len(data)] = data
-        self.pending.append((offset, bytes(data)))
-        self.changed += 1
-
-    def truncate(self, size: int) -> None:
-        del self.seen[size:]
-        self.pending.append((size, b""))
-        self.changed += 1
-
-    def flush(self) -> None:
-        self.durable = bytes(self._written(all_kept))
-        self.pending.clear()
-
-    def lose(self) -> None:
-        """A failed flush: what is pending stays visible, counts as clean, and is not on the disk."""
-        self.pending.clear()
-
-    def after_cut(self, keep: Choice) -> "File":
-        return File(bytes(self._written(keep)))
-
-    def _written(self, keep: Choice) -> bytearray:
-        """What is on the disk once those of the pending writes that survive are: not what was lost before."""
-        data = bytearray(self.durable)
-        for offset, piece in self.pending:
-            if not keep():
-                continue
-            if not piece:
-                del data[offset:]
-                continue
-            kept = piece if keep() else piece[: (len(piece) // 2 // SECTOR) * SECTOR or len(piece) // 2]
-            data.extend(bytes(max(0, offset + len(kept) - len(data))))
-            data[offset : offset + len(kept)] = kept
-        return data
-
-    def copy(self) -> "File":
-        other = File()
-        other.seen, other.durable = bytearray(self.seen), self.durable
-        other.pending, other.changed = list(self.pending), self.changed
-        return other
-
-
-class Folder:
-    """A folder: the names that are seen, those that are durable, and the changes in between."""
-
-    def __init__(self) -> None:
-        self.seen: dict[str, File | Folder] = {}
-        self.durable: dict[str, File | Folder] = {}
-        self.pending: list[tuple[tuple[str, File | Folder | None], ...]] = []
-
-    def change(self, *names: tuple[str, "File | Folder | None"]) -> None:
-        self._apply(self.seen, names)
-        self.pending.append(names)
-
-    def flush(self) -> None:
-        self.durable = dict(self.seen)
-        self.pending.clear()
-
-    @staticmethod
-    def _apply(
-        names: dict[str, "File | Folder"], change: tuple[tuple[str, "File | Folder | None"], ...]
-    ) -> None:
-        for name, node in change:
-            if node is None:
-                names.pop(name, None)
-            else:
-                names[name] = node
-
-    def after_cut(self, keep: Choice) -> "Folder":
-        names = dict(self.durable)
-        for change in self.pending:
-            if keep():
-                self._apply(names, change)
-        other = Folder()
-        other.seen = {name: node.after_cut(keep) for name, node in names.items()}
-        other.durable = dict(other.seen)
-        return other
-
-    def copy(self, memo: "dict[int, File | Folder]") -> "Folder":
-        other = Folder()
-        memo[id(self)] = other
-
-        def copied(node: "File | Folder") -> "File | Folder":
-            if id(node) not in memo:
-                memo[id(node)] = node.copy() if isinstance(node, File) else node.copy(memo)
-            return memo[id(node)]
-
-        other.seen = {name: copied(node) for name, node in self.seen.items()}
-        other.durable = {name: copied(node) for name, node in self.durable.items()}
-        other.pending = [
-            tuple((name, None if node is None else copied(node)) for name, node in change)
-            for change in self.pending
-        ]
-        return other
+__all__ = ("SimulatedDisk",)
 
 
 class SimulatedDisk(Disk):
-    """The disk of a machine whose power can be cut; `calls` counts what could be interrupted."""
+    """The disk of a machine whose power can be cut; `calls` counts what could be interrupted.
+
+    `before` is called before each of these, with its name and path, and may raise what the call is to raise. A write
+    that makes its file longer is called "extend": a full disk refuses it.
+    """
 
     def __init__(self, root: Folder | None = None, *, syncfs: bool = True) -> None:
         self.root = root or Folder()
@@ -143,7 +29,7 @@ class SimulatedDisk(Disk):
         self.calls = 0
         self.before: Callable[[str, str], None] = lambda call, path: None
         self._open: dict[int, tuple[File, str]] = {}
-        self._locked: dict[int, str] = {}
+        self._locks: set[int] = set()
         self._next_fd = 100
         self._mutex = threading.RLock()
 
@@ -163,21 +49,31 @@ class SimulatedDisk(Disk):
         """Return the same machine for the next process: only open files and locks are gone."""
         return type(self)(self.snapshot(), syncfs=self.syncfs)
 
+    def let_go(self) -> None:
+        """Close everything that is open, as the kernel does when the process that has this disk ends."""
+        for fd in list(self._open):
+            self.close(fd)
+
     # What a program may do.
 
     def absolute(self, path: str) -> str:
+        """Return `path`, which is absolute here."""
         return path
 
     def process(self) -> tuple[int, str]:
+        """Return a process's id and its host's name."""
         return 1, "simulated"
 
     def pid(self) -> int:
+        """Return a process's id."""
         return 1
 
     def is_volatile(self, path: str) -> bool:
+        """Whether the disk is known to lose everything: no."""
         return False
 
     def make_folder(self, path: str) -> bool:
+        """Make one folder and return True; False where it is there."""
         with self._call("make_folder", path):
             parent, name = self._parent(path)
             if isinstance(parent.seen.get(name), Folder):
@@ -188,6 +84,7 @@ class SimulatedDisk(Disk):
             return True
 
     def is_folder(self, path: str) -> bool:
+        """Whether there is a folder at `path`."""
         with self._mutex:
             try:
                 return isinstance(self._node(path), Folder)
@@ -195,10 +92,12 @@ class SimulatedDisk(Disk):
                 return False
 
     def folder(self, path: str) -> list[tuple[str, bool]]:
+        """Return the names in a folder, each with whether it is a folder itself."""
         with self._mutex:
             return [(name, isinstance(node, Folder)) for name, node in self._folder(path).seen.items()]
 
     def create(self, path: str) -> int:
+        """Create a file that is not there yet, and return it open."""
         with self._call("create", path):
             parent, name = self._parent(path)
             if name in parent.seen:
@@ -208,13 +107,16 @@ class SimulatedDisk(Disk):
             return self._descriptor(file, path)
 
     def open(self, path: str, *, write: bool = False) -> int:
+        """Open a file that is there."""
         with self._mutex:
             return self._descriptor(self._file(path), path)
 
     def size(self, fd: int) -> int:
+        """Return how many bytes an open file has."""
         return len(self._open[fd][0].seen)
 
     def stamp(self, path: str) -> Stamp | None:
+        """Return what changes when the file at `path` is replaced; None where there is none."""
         with self._mutex:
             try:
                 node = self._node(path)
@@ -223,24 +125,29 @@ class SimulatedDisk(Disk):
             return (id(node), node.changed, len(node.seen)) if isinstance(node, File) else (id(node), 0, 0)
 
     def read(self, path: str) -> bytes:
+        """Return all bytes of a file."""
         with self._mutex:
             return bytes(self._file(path).seen)
 
     def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        """Return up to `size` bytes from `offset` on."""
         with self._mutex:
             return bytes(self._open[fd][0].seen[offset : offset + size])
 
     def write(self, fd: int, data: bytes, offset: int) -> None:
+        """Write all of `data` at `offset`; nothing is durable yet."""
         file, path = self._open[fd]
-        with self._call("write", path):
+        with self._call("extend" if offset + len(data) > len(file.seen) else "write", path):
             file.write(data, offset)
 
     def truncate(self, fd: int, size: int) -> None:
+        """Cut an open file to `size` bytes."""
         file, path = self._open[fd]
         with self._call("truncate", path):
             file.truncate(size)
 
     def flush(self, fd: int) -> None:
+        """Make the bytes of an open file durable; where that fails, they count as clean and are lost."""
         file, path = self._open[fd]
         try:
             with self._call("flush", path):
@@ -250,11 +157,14 @@ class SimulatedDisk(Disk):
             raise
 
     def close(self, fd: int) -> None:
+        """Close an open file, and unlock it."""
         with self._mutex:
-            del self._open[fd]
-            self._locked.pop(fd, None)
+            file, _ = self._open.pop(fd)
+            file.locked = file.locked and fd not in self._locks
+            self._locks.discard(fd)
 
     def rename(self, source: str, target: str) -> None:
+        """Give a file another name; the name is not durable yet."""
         with self._call("rename", target):
             old, old_name = self._parent(source)
             new, new_name = self._parent(target)
@@ -266,6 +176,7 @@ class SimulatedDisk(Disk):
                 old.change((old_name, None))
 
     def remove(self, path: str) -> None:
+        """Remove a file; that it is gone is not durable yet."""
         with self._call("remove", path):
             parent, name = self._parent(path)
             if name not in parent.seen:
@@ -273,10 +184,12 @@ class SimulatedDisk(Disk):
             parent.change((name, None))
 
     def flush_folder(self, path: str) -> None:
+        """Make the names in a folder durable."""
         with self._call("flush_folder", path):
             self._folder(path).flush()
 
     def flush_all(self, path: str) -> bool:
+        """Make everything durable; False where this machine cannot."""
         if not self.syncfs:
             return False
         with self._call("flush_all", path):
@@ -284,15 +197,25 @@ class SimulatedDisk(Disk):
         return True
 
     def lock(self, path: str) -> int | None:
+        """Open (or create) a file and lock it; None if somebody has."""
         with self._call("lock", path):
-            if path in self._locked.values():
-                return None
             parent, name = self._parent(path)
             if name not in parent.seen:
                 parent.change((name, File()))
-            fd = self._descriptor(self._file(path), path)
-            self._locked[fd] = path
+            file = self._file(path)
+            if file.locked:
+                return None
+            file.locked = True
+            fd = self._descriptor(file, path)
+            self._locks.add(fd)
             return fd
+
+    def is_locked(self, path: str) -> bool:
+        """Whether somebody has locked a file."""
+        try:
+            return self._file(path).locked
+        except FileNotFoundError:
+            return False
 
     # How it does it.
 
@@ -335,9 +258,3 @@ class SimulatedDisk(Disk):
     def _parent(self, path: str) -> tuple[Folder, str]:
         head, _, name = path.rpartition("/")
         return self._folder(head), name
-
-
-def some(seed: int) -> Choice:
-    """Each unflushed part survives or not, by the throw of a seeded coin."""
-    coin = random.Random(seed)
-    return lambda: coin.random() < 0.5
