@@ -74,6 +74,18 @@ async def events(store: Store, stream: str) -> list[Any]:
     return [event.value async for event in store.read(stream)]
 
 
+def test_a_folder_that_cannot_be_made_is_a_typed_error(
+    make: Callable[..., AdapterStore], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+
+    async def main() -> None:
+        with pytest.raises(Unavailable, match="not a folder"):
+            await make(base_dir=str(tmp_path / "file" / "below")).open()
+
+    run(main)
+
+
 def test_everything_is_there_at_the_next_start(make: Callable[..., AdapterStore]) -> None:
     async def main() -> None:
         async with make() as store:
@@ -583,15 +595,15 @@ def test_a_dead_owner_is_followed_and_one_that_lost_notices(
         hung = make(base_dir=str(tmp_path / "here"), heartbeat=0.2)
         await hung.open()
         await hung.commit([Put(BTC, 1)])
-        assert hung._beating is not None
-        hung._beating.cancel()  # its heart stands still
+        assert hung._tenancy._beating is not None
+        hung._tenancy._beating.cancel()  # its heart stands still
         clock = Fast()
         follower = make(base_dir=str(tmp_path / "there"), clock=clock)
         await follower.open()
         assert clock.waited[0] == pytest.approx(0.5)
         await follower.commit([Put(BTC, 2)])
         with pytest.raises(StoreInUse):
-            await hung._turn(lambda: hung._beat(hung._ownership))  # type: ignore[arg-type]
+            await hung._turn(hung._tenancy._beat)
         await hung.close()
         await follower.close()
 

@@ -6,20 +6,18 @@ is done here, by rows of Holdfast's own beside the user's. Several rows change a
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from holdfast import points
-from holdfast.errors import InvalidKey, InvalidOption, NotOpen, StoreError, StoreInUse
+from holdfast.errors import InvalidKey, InvalidOption, NotOpen
 from holdfast.persist.domains import DOMAINS, Ctor
-from holdfast.persist.host import COPY, Host, Note
+from holdfast.persist.host import Host
 from holdfast.persist.once import finish
-from holdfast.persist.owner import Owner, Ownership
 from holdfast.persist.rack import Rack, declared, title
 from holdfast.persist.rows import OWN, Row
 from holdfast.persist.shelf import Shelf
 from holdfast.persist.space import Space
+from holdfast.persist.tenancy import HEARTBEAT, Tenancy
 from holdfast.store import Change, CommitId, Durability, Event, Key, Names, Record, Store
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.changes import check_commit_id, effects, expectations
@@ -28,8 +26,6 @@ from holdfast.system import Clock, Ids, SystemClock, system_ids
 
 __all__ = ("AdapterStore",)
 
-MAP: Final = "map"
-HEARTBEAT: Final = 5.0
 CHUNK: Final = 64
 
 T = TypeVar("T")
@@ -64,16 +60,13 @@ class AdapterStore(Store):
         self._base_dir = base_dir
         self._clock = clock or SystemClock()
         self._ids = ids
-        self._disk = disk or Disk()
-        self._heartbeat = heartbeat
-        self._host = Host(base_dir, namespace, clock=self._clock, disk=self._disk)
+        disk = disk or Disk()
+        host = Host(base_dir, namespace, clock=self._clock, disk=disk)
+        self._tenancy = Tenancy(host, clock=self._clock, ids=ids, disk=disk, heartbeat=heartbeat)
         self._rack = self._new_rack()
         self.durability = self._rack.durability
         self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
         self._space: Space | None = None
-        self._ownership: Ownership | None = None
-        self._beating: asyncio.Task[None] | None = None
-        self._lost: StoreInUse | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -210,8 +203,8 @@ class AdapterStore(Store):
         return space
 
     def _opened(self) -> Space:
-        if self._lost is not None:
-            raise self._lost
+        if self._tenancy.lost is not None:
+            raise self._tenancy.lost
         if self._space is None:
             raise NotOpen(
                 "the store is not open: use `async with store`, or `await store.open()`", url=self.url
@@ -223,8 +216,7 @@ class AdapterStore(Store):
     async def _open(self) -> None:
         if self._space is not None:
             return
-        self._lost = None
-        self._host.acquire()
+        self._tenancy.lock()
         try:
             await self._start()
         except BaseException:
@@ -234,87 +226,32 @@ class AdapterStore(Store):
     async def _start(self) -> None:
         self._rack = self._new_rack()
         shelf = Shelf(self._rack, self.namespace)
-        note = await self._noted(shelf)
-        self._ownership = self._owner(shelf, note)
-        await self._ownership.take()
-        points.reached("adapter.owner-written")
-        await shelf.put(shelf.own_row(MAP, note.map))
-        points.reached("adapter.map-written")
+        await self._tenancy.take(shelf, self._rack.map)
         space = Space(shelf, clock=self._clock, ids=self._ids)
         await space.load()
         self._space, self.head = space, space.head
         self.durability = self._rack.durability
-        self._beating = asyncio.ensure_future(self._beat_on(self._ownership))
+        self._tenancy.beat(self._turn)
 
     async def _close(self) -> None:
         if self._space is None:
             return
         self._space = None
-        if self._ownership is not None and self._lost is None:
-            # A courtesy: where it fails, whoever starts next on another machine watches the row for a while.
-            with suppress(StoreError):
-                await self._ownership.release()
-                points.reached("adapter.released")
+        await self._tenancy.leave()
         await self._stop()
 
     async def _stop(self) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-            self._beating = None
+        self._tenancy.stop()
         try:
             await self._rack.close()
         finally:
-            self._host.release()
+            self._tenancy.unlock()
 
     def _forget(self) -> None:
         # The event loop that it was open on is gone, and with it every connection.
-        self._space = self._beating = None
-        self._host.release()
-
-    async def _noted(self, shelf: Shelf) -> Note:
-        """Return what serves what, noted on this machine; refuses another map than the one that was noted."""
-        served = self._rack.map
-        row = await shelf.own(MAP)
-        note = self._host.read()
-        for place, known in (
-            ("what it keeps there itself", row and row.value),
-            (self._host.note, note and note.map),
-        ):
-            if known is not None and known != served:
-                raise _other_map(place, known, served)
-        if note is None:
-            self._host.refuse_files()
-            note = Note(self._ids(), served)
-            self._host.write(note)
-            points.reached("adapter.host-noted")
-        return note
-
-    def _owner(self, shelf: Shelf, note: Note) -> Ownership:
-        async def read(row_id: str) -> Any:
-            row = await shelf.own(row_id)
-            return None if row is None else row.value
-
-        async def write(row_id: str, value: Any) -> None:
-            await shelf.put(shelf.own_row(row_id, value))
-
-        pid, host = self._disk.process()
-        me = Owner(process=self._ids(), place=note.place, host=host, pid=pid, every=self._heartbeat)
-        return Ownership(me, read=read, write=write, clock=self._clock)
-
-    async def _beat_on(self, ownership: Ownership) -> None:
-        while True:
-            await self._clock.sleep(self._heartbeat)
-            try:
-                await self._turn(lambda: self._beat(ownership))
-            except StoreInUse as error:
-                self._lost = error
-                return
-            except StoreError:
-                continue  # a commit will say what is wrong with the adapter; the next beat tries again
-
-    async def _beat(self, ownership: Ownership) -> None:
-        if self._space is not None and self._ownership is ownership:
-            await ownership.beat()
+        self._space = None
+        self._tenancy.forget()
+        self._tenancy.unlock()
 
     def _new_rack(self) -> Rack:
         return Rack(self._ctors, base_dir=self._base_dir, namespace=self.namespace)
@@ -335,15 +272,3 @@ def _check_key(key: Key) -> None:
 
 def _record(row: Row) -> Record:
     return Record(row.key, row.value, row.version)
-
-
-def _other_map(place: str, known: Any, served: dict[str, str]) -> InvalidOption:
-    was = known if isinstance(known, dict) else {}
-    others = [name for name in served if was.get(name) != served[name]]
-    changed = "; ".join(f"{name} by {was.get(name, 'nothing')}, now by {served[name]}" for name in others[:2])
-    more = f" (and {len(others) - 2} more)" if len(others) > 2 else ""
-    message = (
-        f"other adapters served this namespace, as {place} says: {changed or known}{more}. Register the same ones "
-        f"(`adapter_name` keeps the name of a class that has moved), choose another base_dir, or {COPY}"
-    )
-    return InvalidOption(message, known=known, served=served)

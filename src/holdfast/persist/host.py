@@ -8,6 +8,7 @@ from msgspec import Struct
 from holdfast.errors import Corrupt, InvalidOption
 from holdfast.persist.domains import DOMAINS
 from holdfast.store.backends.file.disk import Disk
+from holdfast.store.backends.file.faults import explained
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.lock import acquire
 from holdfast.system import Clock
@@ -29,7 +30,10 @@ class Note(Struct, frozen=True):
 
 
 class Host:
-    """The folder `{base_dir}/.holdfast` of one namespace, as far as adapters need it; file stores leave it alone."""
+    """The folder `{base_dir}/.holdfast` of one namespace, as far as adapters need it; file stores leave it alone.
+
+    Everything raises Unavailable, or StoreFull, where the disk fails.
+    """
 
     def __init__(self, base_dir: str, namespace: str, *, clock: Clock, disk: Disk | None = None) -> None:
         self._disk = disk or Disk()
@@ -39,8 +43,9 @@ class Host:
 
     def acquire(self) -> None:
         """Keep every other process of this machine out until `release`, or the end of this one (StoreInUse)."""
-        self._make_folders()
-        self._lock = acquire(self._disk, f"{self._layout.own}/adapters.lock", self._clock)
+        with explained(self._layout.own):
+            self._make_folders()
+            self._lock = acquire(self._disk, f"{self._layout.own}/adapters.lock", self._clock)
 
     def release(self) -> None:
         """Let other processes in; without the lock this does nothing."""
@@ -50,24 +55,27 @@ class Host:
 
     def read(self) -> Note | None:
         """Return the note, None where there is none yet; raises Corrupt where it is no note."""
-        if self._disk.stamp(self.note) is None:
-            return None
         try:
-            return msgspec.json.decode(self._disk.read(self.note), type=Note)
+            with explained(self.note):
+                found = None if self._disk.stamp(self.note) is None else self._disk.read(self.note)
+            return None if found is None else msgspec.json.decode(found, type=Note)
         except msgspec.DecodeError as error:
             message = f"{self.note} is damaged; if the adapters are the same as before, remove it"
             raise Corrupt(message, key=None, reason=str(error), path=self.note) from error
 
     def write(self, note: Note) -> None:
         """Replace the note, durably, wholly or not at all."""
-        aside = f"{self.note}.new"
+        with explained(self.note):
+            self._write(f"{self.note}.new", msgspec.json.encode(note))
+
+    def _write(self, aside: str, data: bytes) -> None:
         if self._disk.stamp(aside) is not None:
             self._disk.remove(
                 aside
             )  # left by a start that was killed here; the lock says that it is ours now
         file = self._disk.create(aside)
         try:
-            self._disk.write(file, msgspec.json.encode(note), 0)
+            self._disk.write(file, data, 0)
             self._disk.flush(file)
         finally:
             self._disk.close(file)
@@ -76,9 +84,10 @@ class Host:
 
     def refuse_files(self) -> None:
         """Raise InvalidOption where a file store of this folder holds a strategy's state."""
-        if not self._disk.is_folder(self._layout.root):
-            return
-        held = {name for name, is_folder in self._disk.folder(self._layout.root) if is_folder}
+        with explained(self._layout.root):
+            there = self._disk.is_folder(self._layout.root)
+            listed = self._disk.folder(self._layout.root) if there else []
+        held = {name for name, is_folder in listed if is_folder}
         if any(name.startswith(f"{domain}.") for name in held for domain in DOMAINS):
             raise InvalidOption(
                 f"the file store in {self._layout.root} holds the state of strategies, and adapters are to serve "
@@ -88,7 +97,9 @@ class Host:
 
     def refuse_adapters(self) -> None:
         """Raise InvalidOption where adapters served this folder, and files are to serve it now."""
-        if self._disk.stamp(self.note) is not None:
+        with explained(self.note):
+            noted = self._disk.stamp(self.note) is not None
+        if noted:
             raise InvalidOption(
                 f"adapters served {self._layout.root} ({self.note} says which), and none is registered now: "
                 f"register them again, or {COPY}",

@@ -13,7 +13,7 @@ from holdfast.errors import Corrupt, FromTheFuture, Unsupported
 from holdfast.store import Key
 from holdfast.store.codec import decode
 
-__all__ = ("FORMAT", "OWN", "Kind", "Row", "copied", "unwrap", "wrap")
+__all__ = ("FORMAT", "OWN", "Kind", "Row", "copied", "taken", "unwrap", "wrap")
 
 FORMAT: Final = 1
 OWN: Final = "holdfast.store"
@@ -56,7 +56,7 @@ def wrap(row: Row) -> dict[str, Any]:
 
 
 def unwrap(document: Any, key: Key, namespace: str) -> Row | None:
-    """Return the row of a document that was read at `key`, None for a raw one that was never wrapped.
+    """Return the row of a document that was `taken` at `key`, None for a raw one that was never wrapped.
 
     Raises Corrupt for a damaged label, FromTheFuture for a newer one, Unsupported for another entity's row:
     the adapter then keeps two entities in one place.
@@ -67,12 +67,29 @@ def unwrap(document: Any, key: Key, namespace: str) -> Row | None:
     if (label.namespace, label.name, label.id) != (namespace, key.entity_name, key.entity_id):
         raise _shared_place(label, key, namespace)
     fields = {field: getattr(label, field) for field in _Label.__struct_fields__ if field != "format"}
-    return Row(**fields, value=copied(document["value"]))
+    return Row(**fields, value=document["value"])
 
 
 def copied(value: Any) -> Any:
     """Return a value that shares nothing with `value`, as if it had been stored and read."""
-    return decode(msgspec.json.encode(value))
+    return decode(msgspec.json.encode(value, enc_hook=_plain))
+
+
+def taken(document: Any, key: Key) -> Any:
+    """Return what an adapter has read at `key` as values of our own; raises Corrupt for what is no JSON document."""
+    try:
+        return copied(document)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        message = f"{key}: the adapter returned what is no JSON document: {error}"
+        raise Corrupt(message, key=key, reason=str(error), path=None) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a driver's own kind of number or text as what it is: pymongo reads large integers as `bson.Int64`."""
+    kind = next((kind for kind in (int, float, str) if isinstance(value, kind)), None)
+    if kind is None:
+        raise TypeError(f"{type(value).__name__} is no type of JSON")
+    return kind(value)
 
 
 def _label(label: Any, key: Key) -> _Label:

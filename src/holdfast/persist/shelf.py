@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from holdfast.errors import Corrupt
 from holdfast.persist.rack import MISSING, Rack
-from holdfast.persist.rows import OWN, Row, unwrap, wrap
+from holdfast.persist.rows import OWN, Row, taken, unwrap, wrap
 from holdfast.store import Key
 
 __all__ = ("Raw", "Shelf")
@@ -30,6 +30,7 @@ class Shelf:
         document = await self.rack.read(key)
         if document is MISSING:
             return None
+        document = taken(document, key)
         row = unwrap(document, key, self.namespace)
         return Raw(document) if row is None else row
 
