@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC221, ASYNC222, ASYNC240 - what is looked at here between two awaits is the file
 
 import asyncio
+import errno
 import os
 import sqlite3
 import stat
@@ -234,6 +235,21 @@ async def test_links_and_folders_are_refused(path: Path, tmp_path: Path) -> None
     with pytest.raises(InvalidOption, match="folder"):
         await at(tmp_path).open()
     assert not (tmp_path / "nothing.db").exists()
+
+
+class WalNotNamed(SqliteDisk):
+    """Fails to make the name of a WAL durable, which SQLite itself does not mind."""
+
+    def flush_folder(self, path: str) -> None:
+        if any(name.endswith("-wal") for name in os.listdir(path)):
+            raise OSError(errno.EIO, "Input/output error", path)
+        super().flush_folder(path)
+
+
+async def test_a_wal_whose_name_is_not_durable_is_not_committed_to(path: Path) -> None:
+    await fill(path)
+    with pytest.raises(Unavailable, match="the disk failed"):
+        await SqliteStore(str(path), disk=WalNotNamed()).open()
 
 
 async def test_a_missing_database_whose_wal_is_there(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where the database is: made whole or not at all, private, never a link, and the same file all along."""
 
 import threading
+from contextlib import suppress
 from typing import Final
 
 from holdfast import points
@@ -114,10 +115,10 @@ class Place:
             raise Unavailable(message, path=self.path, unknown=unknown, retryable=False)
 
     def flush_wal(self) -> None:
-        """Return when all that was ever written to the newest commits' file survives a power cut.
+        """Return when the newest commits' file, and all that was ever written to it, survives a power cut.
 
-        Another process may have been killed between writing and flushing. (SQLite has no locks on this file, so it
-        may be opened and closed here.)
+        Another process may have been killed between writing and flushing, and SQLite itself goes on where the flush of
+        that file's name failed. (SQLite has no locks on this file, so it may be opened and closed here.)
         """
         with explained(self.wal):
             if self._disk.identity(self.wal) is None:
@@ -127,6 +128,8 @@ class Place:
                 self._disk.flush(fd)
             finally:
                 self._disk.close(fd)
+            with suppress(PermissionError):  # then this user made nothing in it
+                self._disk.flush_folder(self._folder)
 
     def _identity(self, end: str) -> Identity | None:
         with explained(self.path):
