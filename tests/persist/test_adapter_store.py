@@ -757,3 +757,70 @@ def test_a_failed_start_of_an_adapter_is_retried(
             await store.commit([Put(BTC, 1)])
 
     run(main)
+
+
+class Large(int):
+    """An integer as pymongo returns it (`bson.Int64`): one that is no plain int."""
+
+
+@pytest.mark.parametrize("kind", [Large, type("Words", (str,), {}), type("Ratio", (float,), {})])
+def test_a_drivers_own_kind_of_number_or_text_is_taken_for_what_it_is(
+    make: Callable[..., AdapterStore], database: Database, kind: type
+) -> None:
+    def changed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: changed(one) for name, one in value.items()}
+        return kind(value) if type(value) is kind.__base__ else value
+
+    class Driver(adapter_on(database)):  # type: ignore[misc]
+        adapter_name = "Driver"
+
+        async def read_value(self, entity_id: str) -> Any:
+            return changed(await super().read_value(entity_id))
+
+    async def main() -> None:
+        given = {"at": 1_790_000_000_000, "side": "long", "price": 1.5}
+        async with make({"signal": Driver}) as store:
+            await store.commit([Put(BTC, given)])
+        async with make({"signal": Driver}) as again:
+            [found] = await values(again, BTC)
+            assert found == given
+            assert {type(one) for one in found.values()} == {int, str, float}
+
+    run(main)
+
+
+def test_what_an_adapter_returns_that_is_no_document_is_corrupt(
+    make: Callable[..., AdapterStore], database: Database
+) -> None:
+    class Odd(adapter_on(database)):  # type: ignore[misc]
+        async def read_value(self, entity_id: str) -> Any:
+            found = await super().read_value(entity_id)
+            return {**found, "value": object()} if entity_id == BTC.entity_id else found
+
+    async def main() -> None:
+        async with make({"signal": Odd}) as store:
+            await store.commit([Put(BTC, 1)])
+        async with make({"signal": Odd}) as again:
+            with pytest.raises(Corrupt, match="no JSON document"):
+                await again.get(BTC)
+
+    run(main)
+
+
+def test_an_adapter_that_cannot_be_made_is_a_typed_error(
+    make: Callable[..., AdapterStore], database: Database
+) -> None:
+    class Picky(adapter_on(database)):  # type: ignore[misc]
+        def __init__(self, entity_name: str, base_dir: str) -> None:
+            if ".." in entity_name:
+                raise RuntimeError("collection names cannot be empty")
+            super().__init__(entity_name, base_dir)
+
+    async def main() -> None:
+        async with make({"signal": Picky}) as store:
+            with pytest.raises(Unavailable, match="failed to start.*cannot be empty"):
+                await store.commit([Put(Key("..", "x"), 1)])
+            assert await values(store, BTC) == [None]
+
+    run(main)
