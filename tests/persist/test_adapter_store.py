@@ -819,7 +819,7 @@ def test_an_adapter_that_cannot_be_made_is_a_typed_error(
 
     async def main() -> None:
         async with make({"signal": Picky}) as store:
-            with pytest.raises(Unavailable, match="failed to start.*cannot be empty"):
+            with pytest.raises(Unavailable, match="failed to start"):
                 await store.commit([Put(Key("..", "x"), 1)])
             assert await values(store, BTC) == [None]
 

@@ -79,10 +79,10 @@ class Rack:
                 await close()
 
     async def _ready(self, entity_name: str) -> Any:
-        if entity_name not in self._made:
-            self._made[entity_name] = self._make(entity_name), Once()
-        adapter, once = self._made[entity_name]
         try:
+            if entity_name not in self._made:
+                self._made[entity_name] = self._make(entity_name), Once()
+            adapter, once = self._made[entity_name]
             await once(lambda: _init(adapter))
         except HoldfastError:
             raise
