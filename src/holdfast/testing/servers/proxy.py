@@ -30,9 +30,11 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self.lose_answers = False
         self.lose_nth = 0
+        self.lose_request = False
         self.refuse = False
         self.port = 0
         self.lost = 0
+        self.never_sent = 0
         self.target = (host, port)
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -78,6 +80,15 @@ class Proxy:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def _drops(self, is_answer: bool) -> bool:
+        """Return whether what comes now goes no further, and count it."""
+        if is_answer:
+            self.lost += (loses := self._loses())
+            return loses
+        self.never_sent += self.lose_request
+        dropped, self.lose_request = self.lose_request, False
+        return dropped
+
     def _loses(self) -> bool:
         if not self.lose_nth:
             return self.lose_answers
@@ -107,8 +118,7 @@ class Proxy:
         try:
             while data := await source.read(CHUNK):
                 await self._flowing.wait()
-                if is_answer and self._loses():
-                    self.lost += 1
+                if self._drops(is_answer):
                     break
                 sink.write(data)
                 await sink.drain()
