@@ -7,7 +7,9 @@ value is of another commit than its version is seen at once. Every commit append
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +18,9 @@ from msgspec.structs import replace
 from holdfast.errors import Conflict, Unavailable
 from holdfast.store import ABSENT, Append, Change, Check, Delete, Event, Key, Put, Record, Store
 from holdfast.testing.linear import Operation, Token, failing, told
+from holdfast.testing.log import Log, read_log
 
-__all__ = ("LOG", "Client", "clients", "key_of", "unsound", "wrong_in")
+__all__ = ("LOG", "Client", "clients", "history_of", "key_of", "unsound", "wrong_in")
 
 LOG: Final = "clients.log"
 ENTITY: Final = "clients"
@@ -30,7 +33,10 @@ def key_of(name: str) -> Key:
 
 
 class Client:
-    """Reads and commits at random; `history` is what it asked and was told. Cancels a share of `cancels` of it."""
+    """Reads and commits at random; `history` is what it asked and was told. Cancels a share of `cancels` of it.
+
+    What it asks and is told goes into a `log`, too, if there is one: see `history_of`.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,7 @@ class Client:
         seed: str,
         cancels: float = 0.0,
         doubles: float = 0.1,
+        log: Log | None = None,
     ) -> None:
         self.history: list[Operation] = []
         self._store = store
@@ -49,6 +56,7 @@ class Client:
         self._random = random.Random(seed)  # noqa: S311  # repeatable on purpose
         self._cancels = cancels
         self._doubles = doubles
+        self._log = log
         self._known: dict[str, Token] = {}
         self._number = 0
 
@@ -88,6 +96,7 @@ class Client:
 
     async def _settled(self, asked: Operation) -> None:
         """Commit, again under the same id where the outcome is unknown, and note what is known in the end."""
+        self._tell("asked", asked)
         for _ in range(TRIES):
             try:
                 _, told = await self._perhaps_cancelled(
@@ -124,7 +133,13 @@ class Client:
         return task.result(), True
 
     def _note(self, one: Operation) -> None:
-        self.history.append(replace(one, end=time.monotonic()))
+        known = replace(one, end=time.monotonic())
+        self.history.append(known)
+        self._tell("told", known)
+
+    def _tell(self, what: str, one: Operation) -> None:
+        if self._log is not None:
+            self._log(what, one.id, msgspec.to_builtins(one))
 
     def _some(self, most: int) -> list[str]:
         return self._random.sample(self._keys, self._random.randint(1, min(most, len(self._keys))))
@@ -157,15 +172,28 @@ def _token(name: str, record: Record | None) -> Token:
 
 
 async def clients(
-    *, address: str, names: Sequence[str], keys: Sequence[str], count: int, seed: int, cancels: float = 0.0
-) -> list[Any]:
-    """Run clients in this process, on one store; return their histories. What a child does."""
+    *, address: str, names: Sequence[str], keys: Sequence[str], count: int, seed: int, cancels: float = 0.0,
+    log: str = "",
+) -> list[Any]:  # fmt: skip
+    """Run clients in this process, on one store; return their histories. What a child does, which may be killed."""
     from holdfast.testing.own_adapter import store_of
 
+    kept = Log(log) if log else None
     async with store_of(address) as store:
-        made = [Client(store, name, keys, seed=f"{seed}/{name}", cancels=cancels) for name in names]
+        made = [Client(store, name, keys, seed=f"{seed}/{name}", cancels=cancels, log=kept) for name in names]
         await asyncio.gather(*(client.run(count) for client in made))
     return [msgspec.to_builtins(one) for client in made for one in client.history]
+
+
+def history_of(log: str | Path) -> list[Operation]:
+    """Return the history in a log, whose clients may have been killed: then what they had asked for is unknown."""
+    lines = read_log(log)
+    told = [msgspec.convert(line.detail, Operation) for line in lines if line.what == "told"]
+    asked = {line.commit_id: line.detail for line in lines if line.what == "asked"}
+    open_ones = Counter(line.commit_id for line in lines if line.what == "asked")
+    open_ones.subtract(one.id for one in told if one.id)
+    unknown = [asked[name] for name, count in open_ones.items() for _ in range(max(count, 0))]
+    return told + [msgspec.convert(one, Operation) for one in unknown]
 
 
 def wrong_in(history: Sequence[Operation]) -> tuple[str, list[str]] | None:
