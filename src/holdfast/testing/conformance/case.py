@@ -2,15 +2,18 @@
 
 import asyncio
 import functools
+import itertools
+import os
 import secrets
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, Final, NoReturn, Self, TypeVar
 
 from msgspec import Struct
 
@@ -23,6 +26,9 @@ from holdfast.testing.crash import Life, Nursery
 from holdfast.testing.own_adapter import store_of
 
 __all__ = ("Bench", "Case", "Pace", "everything", "lacking", "look", "value")
+
+LONG: Final = 6
+"""Items of a list that are shown whole."""
 
 T = TypeVar("T")
 
@@ -99,6 +105,11 @@ class Case:
         assert self.subject.address is not None
         return self.subject.address(namespace)
 
+    def after(self, act: Callable[[], Awaitable[None]] | None) -> None:
+        """Have something done at the end, if it is anything."""
+        if act is not None:
+            self._stack.push_async_callback(act)
+
     # ------------------------------------------------------------ children and files
 
     @property
@@ -141,9 +152,9 @@ class Case:
         raise Broken(what, promise=self.check.promise, history=shown, seed=self.seed)
 
     def same(self, found: Any, expected: Any, what: str) -> None:
-        """Fail unless two things are equal, types and signs of zero included."""
+        """Fail unless two things are equal, types and signs of zero included; says where long lists part."""
         if repr(found) != repr(expected):
-            self.broken(f"{what}: {found!r} instead of {expected!r}")
+            self.broken(f"{what}: {_parted(found, expected)}")
 
     @contextmanager
     def refused(self, kind: type[HoldfastError], what: str) -> Iterator[list[Any]]:
@@ -169,6 +180,15 @@ class Case:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def _parted(found: Any, expected: Any) -> str:
+    """Return how two things differ, for people."""
+    if not (isinstance(found, list) and isinstance(expected, list) and max(len(found), len(expected)) > LONG):
+        return f"{found!r} instead of {expected!r}"
+    pairs = enumerate(itertools.zip_longest(map(repr, found), map(repr, expected), fillvalue="nothing"), 1)
+    number, (one, other) = next((at, pair) for at, pair in pairs if pair[0] != pair[1])
+    return f"number {number} of {len(found)} is {one} instead of {other}, of {len(expected)}"
+
+
 async def everything(found: AsyncIterator[T]) -> list[T]:
     """Return all that an iterator yields."""
     return [item async for item in found]
@@ -182,11 +202,35 @@ async def value(store: Store, key: Key) -> Any:
 
 async def look(subject: Subject) -> Found:
     """Return what a store says of itself once it is open; raises what opening it raises."""
+    before = peers()
     async with subject.make("conform-look") as store:
+        await store.names()
         return Found(
             url=store.url, shared=store.shared, durability=store.durability, atomicity=store.atomicity,
-            warnings=store.warnings,
+            warnings=store.warnings, peers=tuple(sorted(peers() - before)),
         )  # fmt: skip
+
+
+def peers() -> set[str]:
+    """Return whom this process has connections to, by TCP or by a socket that has a name."""
+    return set(filter(None, map(_peer, os.listdir("/dev/fd"))))
+
+
+def _peer(fd: str) -> str:
+    with suppress(OSError):
+        copy = os.dup(int(fd))
+        try:
+            peer = socket.socket(fileno=copy)
+        except OSError:  # it is no socket
+            os.close(copy)
+            return ""
+        with peer:
+            match peer.getpeername():
+                case (str(host), int(port), *_):
+                    return f"{host}:{port}"
+                case str(path):
+                    return path
+    return ""
 
 
 def lacking(check: Check) -> str:

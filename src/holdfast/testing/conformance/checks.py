@@ -42,11 +42,11 @@ NEEDED: Final = (Level.CORE, Level.ATOMIC, Level.CRASH_SAFE)
 
 MODULES: Final = {
     Level.CORE: ("four_methods", "records", "values", "names", "listing", "using"),
-    Level.ATOMIC: ("atomic",),
+    Level.ATOMIC: ("methods_at_once", "atomic"),
     Level.CONCURRENT: ("contention", "concurrent", "stateful"),
-    Level.CRASH_SAFE: ("killed", "killed_servers"),
+    Level.CRASH_SAFE: ("killed", "killed_servers", "replicas"),
     Level.POWER_SAFE: ("power_safe",),
-    Level.FAULT_TOLERANT: ("fault_tolerant",),
+    Level.FAULT_TOLERANT: ("fault_calls", "fault_flushes"),
 }
 """Where the checks of each level are, in the order of the report."""
 
@@ -88,8 +88,8 @@ _REGISTERED: dict[str, Check] = {}
 def check(level: Level | str, *, promise: str, needs: Sequence[str] = ()) -> Callable[[Any], Any]:
     """Register a function of a `Case`, sync or async, as the check of a promise; its name is the function's.
 
-    Of `needs`, those that are about the subject are `again`, `elsewhere`, `shared`, `alone`, `reader`, `server` and
-    `adapter`; those about the machine `strace`, `hypothesis`.
+    Of `needs`, those that are about the subject are `again`, `elsewhere`, `shared`, `alone`, `reader`, `served`,
+    `replica`, `in-folder`, `lasting` and `adapter`; those about the machine `strace`, `hypothesis`.
     """
 
     def register(function: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 
 from msgspec import Struct
 
+from holdfast.errors import HoldfastError
 from holdfast.testing.conformance.case import Bench, Case, Pace, lacking, look
 from holdfast.testing.conformance.checks import NEEDED, Broken, Check, Level, NotShown, all_checks
 from holdfast.testing.conformance.subject import Found, Subject
@@ -18,6 +19,9 @@ __all__ = ("NORMAL", "QUICK", "THOROUGH", "Report", "Result", "State", "applies"
 QUICK: Final = Pace(times=1.0, limit=30.0)
 NORMAL: Final = Pace(times=4.0, limit=120.0)
 THOROUGH: Final = Pace(times=25.0, limit=900.0)
+
+HANGS: Final = 0.5
+"""The share of a check's time after which a call without an answer hangs."""
 
 State = Literal["kept", "broken", "not shown", "does not apply"]
 
@@ -150,8 +154,8 @@ def _made(check: Check, case: Case) -> dict[str, int]:
             check.run(case)
     except (Broken, NotShown, KeyboardInterrupt):
         raise
-    except TimeoutError:
-        raise _unexpected(case, f"it was not over after {case.pace.limit:g} s") from None
+    except _TooLong:
+        raise _late(case) from None
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = f"{type(error).__name__}: {error} ({where.name}, line {where.lineno} of {where.filename})"
@@ -159,9 +163,28 @@ def _made(check: Check, case: Case) -> dict[str, int]:
     return case.counts
 
 
+class _TooLong(Exception):
+    """A check was not over in time; a TimeoutError may be the store's own."""
+
+
 async def _awaited(run: Any, case: Case) -> None:
-    async with asyncio.timeout(case.pace.limit), case:
-        await run(case)
+    try:
+        async with asyncio.timeout(case.pace.limit) as limit, case:
+            await run(case)
+    except TimeoutError:
+        if limit.expired():
+            raise _TooLong from None
+        raise
+
+
+def _late(case: Case) -> HoldfastError:
+    """Return what a check says that was not over in time: who gives no answer is at fault, who is slow is not."""
+    seconds, asked = case.history.unanswered
+    if seconds > case.pace.limit * HANGS:
+        return _unexpected(case, f"no answer in {seconds:.0f} s to: {asked}")
+    return NotShown(
+        f"it was not over after {case.pace.limit:g} s, all of which it was answered: too slow for this"
+    )
 
 
 def _unexpected(case: Case, said: str) -> Broken:

@@ -4,21 +4,25 @@ A kill says nothing of what a power cut leaves: the kernel keeps what was writte
 """
 
 import asyncio
-import subprocess
+import os
+import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
+from holdfast.testing.conformance.faulted import under_strace
 from holdfast.testing.conformance.script import Script, reopen, state_of, told_of, work
 from holdfast.testing.crash import Kill, Life
+from holdfast.testing.log import read_log
 from holdfast.testing.verdict import judged
 from holdfast.testing.workloads import bank, prepare
 
-__all__ = ("Place", "bank_at", "condemned")
+__all__ = ("Place", "bank_at", "condemned", "doomed_bank", "has_committed")
 
 COMMITS: Final = 5
 WRITERS: Final = 60
@@ -127,30 +131,56 @@ async def killed_at_random(case: Case) -> None:
     count = 2 if case.subject.found.shared else 1
     turns = min(case.much(3), WRITERS // 2 // count)
     for _ in range(turns):
-        after = 0.1 + case.random.random() * 0.4
-        kills: list[Sequence[Kill]] = [[Kill(after=after)], *([()] * (count - 1))]
-        await bank_at(case, address, logs, kills, limit=0.5)
+        after = case.random.random() * 0.4
+        await bank_at(case, address, logs, [after, *([None] * (count - 1))], limit=0.5)
     await condemned(case, address, logs)
     case.tell(kills=turns)
 
 
 async def bank_at(
-    case: Case, address: str, logs: list[Path], kills: Sequence[Sequence[Kill]], *, limit: float
+    case: Case, address: str, logs: list[Path], kills: Sequence[float | None], *, limit: float
 ) -> None:
-    """Let processes of the bank live, each to its kill or its limit; their logs are added to `logs`."""
+    """Let processes of the bank live: each until so many seconds after its first commit, or (None) for `limit`.
+
+    Their logs are added to `logs`.
+    """
     everyone = [f"w{number}" for number in range(WRITERS)]
     lives = []
-    for due in kills:
+    for after in kills:
         first = len(logs) * 2
         logs.append(case.folder / f"bank-{len(logs)}")
         arguments = {
             "url": address, "log": str(logs[-1]), "writers": everyone[first : first + 2], "everyone": everyone,
-            "stop": str(case.folder / "stop"), "seed": case.seed + len(logs), "limit": limit,
+            "stop": str(case.folder / "stop"), "seed": case.seed + len(logs),
+            "limit": limit if after is None else case.pace.limit / 2, "after": after,
         }  # fmt: skip
-        lives.append(case.live(bank, arguments, kills=due))
-    for life in await asyncio.gather(*lives):
+        lives.append(case.live(doomed_bank, arguments))
+    for after, life in zip(kills, await asyncio.gather(*lives), strict=True):
         if life.ended in ("raised", "hung"):
             case.broken(f"a process {life.ended}: {life.error} {life.message}")
+        if life.ended == "returned" and after is not None:
+            raise NotShown(
+                f"in {case.pace.limit / 2:g} s nothing was acknowledged after which it could be killed"
+            )
+
+
+async def doomed_bank(*, log: str, after: float | None, **arguments: Any) -> None:
+    """Write and read as processes of the bank do, and be killed so long after the first commit: what a child does."""
+    if after is not None:
+        threading.Thread(target=_end, args=(log, after), daemon=True).start()
+    await bank(log=log, **arguments)
+
+
+def _end(log: str, after: float) -> None:
+    while not has_committed(Path(log)):
+        time.sleep(0.002)
+    time.sleep(after)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def has_committed(*logs: Path) -> int:
+    """Return of how many commits processes have been told."""
+    return sum(line.what == "acknowledged" for log in logs for line in read_log(log))
 
 
 async def condemned(case: Case, address: str, logs: Sequence[Path]) -> None:
@@ -171,22 +201,7 @@ async def condemned(case: Case, address: str, logs: Sequence[Path]) -> None:
 async def traced_life(place: Place, options: Sequence[str]) -> Life:
     """Let a child make the next commits under strace; raises NotShown where that may not attach to it."""
     pid_file = place.case.folder / "pid"
-    with suppress(FileNotFoundError):
-        pid_file.unlink()
-    living = asyncio.ensure_future(place.life(traced=str(pid_file)))
-    while not pid_file.exists() and not living.done():  # noqa: ASYNC110  # another process makes it
-        await asyncio.sleep(0.002)
-    if not pid_file.exists():
-        return await living
-    command = ["strace", "-f", "-qq", *options, "-p", pid_file.read_text()]
-    tracer = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
-    life = await living
-    _, said = await tracer.communicate()
-    if life.error == "TimeoutError":
-        raise NotShown(
-            f"strace cannot attach to a process here: {said.decode(errors='replace').strip()[:200]}"
-        )
-    return life
+    return await under_strace(pid_file, place.life(traced=str(pid_file)), options)
 
 
 def _instants(trace: str) -> list[tuple[str, int]]:

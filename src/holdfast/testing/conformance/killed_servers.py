@@ -5,7 +5,7 @@ from pathlib import Path
 
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
-from holdfast.testing.conformance.killed import bank_at, condemned
+from holdfast.testing.conformance.killed import bank_at, condemned, has_committed
 from holdfast.testing.workloads import prepare
 
 __all__ = ()
@@ -17,16 +17,30 @@ async def server_killed(case: Case) -> None:
     """Kill the server while processes write and read, start it again, let them go on."""
     server = case.subject.server
     if server is None:
-        raise NotShown("the kit was given no handle on its server, so it cannot kill it")
+        at = ", ".join(case.subject.found.peers)
+        raise NotShown(f"the kit was given no handle on its server{at and f' ({at})'}, so it cannot kill it")
     address = case.address(case.namespace())
     await prepare(address)
     logs: list[Path] = []
     turns = case.much(2)
     for _ in range(turns):
-        living = asyncio.ensure_future(bank_at(case, address, logs, [(), ()], limit=1.2))
-        await asyncio.wait({living}, timeout=0.3 + case.random.random() * 0.4)
+        living = asyncio.ensure_future(bank_at(case, address, logs, [None, None], limit=case.pace.limit / 2))
+        await _more(logs, living)
+        await asyncio.sleep(case.random.random() * 0.4)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
+        await _more(logs, living)
+        stop = case.folder / "stop"
+        stop.touch()
         await living
+        stop.unlink()
     await condemned(case, address, logs)
     case.tell(server_kills=turns)
+
+
+async def _more(logs: list[Path], living: "asyncio.Future[None]") -> None:
+    """Wait until a commit more has been acknowledged."""
+    await asyncio.sleep(0)  # the logs have names only then
+    before = has_committed(*logs[-2:])
+    while not living.done() and has_committed(*logs[-2:]) <= before:
+        await asyncio.wait({living}, timeout=0.005)

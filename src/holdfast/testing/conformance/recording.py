@@ -1,8 +1,11 @@
 """A store that writes down what it is asked and what it answers, so that a broken promise can be shown."""
 
+import asyncio
 import itertools
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from holdfast.errors import HoldfastError
@@ -23,9 +26,10 @@ from holdfast.store import (
 )
 from holdfast.store.wrappers.base import Wrapper
 
-__all__ = ("History", "Recorded", "short")
+__all__ = ("History", "Recorded", "changed", "raised", "short")
 
 KEPT: Final = 24
+OVER: Final = object()
 WIDTH: Final = 90
 
 T = TypeVar("T")
@@ -35,6 +39,8 @@ class History:
     """The newest calls, a line each; `clear` where what comes next has nothing to do with them."""
 
     def __init__(self) -> None:
+        self.unanswered: tuple[float, str] = (0.0, "")
+        """The call that waited longest, in seconds, when it was given up."""
         self._lines: deque[str] = deque(maxlen=KEPT)
         self._names = itertools.count(1)
 
@@ -55,6 +61,27 @@ class History:
     def lines(self) -> tuple[str, ...]:
         """The lines, oldest first."""
         return tuple(self._lines)
+
+    @contextmanager
+    def waiting(self, asked: str) -> Iterator[None]:
+        """Take the time of a block that waits for an answer, in case it is given up."""
+        began = time.monotonic()
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.unanswered = max(self.unanswered, (time.monotonic() - began, asked))
+            raise
+
+    async def noted(self, asked: str, answer: Awaitable[T], show: Callable[[T], str]) -> T:
+        """Return the answer to what was asked, and write down both."""
+        try:
+            with self.waiting(asked):
+                result = await answer
+        except BaseException as error:
+            self.add(f"{asked} -> {raised(error)}")
+            raise
+        self.add(f"{asked} -> {show(result)}")
+        return result
 
 
 class Recorded(Wrapper):
@@ -108,28 +135,23 @@ class Recorded(Wrapper):
         return await self._noted(asked, self.inner.commit(changes, commit_id=commit_id, vital=vital), str)
 
     async def _noted(self, asked: str, answer: Awaitable[T], show: Any) -> T:
-        try:
-            result = await answer
-        except BaseException as error:
-            self._add(asked, _raised(error))
-            raise
-        self._add(asked, show(result))
-        return result
+        return await self._history.noted(f"{self._name}{asked}", answer, show)
 
     async def _yielded(self, asked: str, found: AsyncIterator[T], show: Any) -> AsyncIterator[T]:
         seen: list[str] = []
         try:
-            async for one in found:
+            while True:
+                with self._history.waiting(asked):
+                    one = await anext(found, OVER)
+                if one is OVER:
+                    break
                 seen.append(show(one))
-                yield one
+                yield one  # type: ignore[misc]  # it is not OVER
         except HoldfastError as error:
-            seen.append(_raised(error))
+            seen.append(raised(error))
             raise
         finally:
-            self._add(asked.strip(), _listed(seen))
-
-    def _add(self, asked: str, answer: str) -> None:
-        self._history.add(f"{self._name}{asked} -> {answer}")
+            self._history.add(f"{self._name}{asked.strip()} -> {_listed(seen)}")
 
 
 def changed(changes: Iterable[Change]) -> str:
@@ -176,7 +198,8 @@ def _listed(parts: Sequence[str]) -> str:
     return f"[{', '.join(shown)}]"
 
 
-def _raised(error: BaseException) -> str:
+def raised(error: BaseException) -> str:
+    """Return an exception for people."""
     return f"{type(error).__name__}{f': {short(str(error))}' if str(error) else ''}"
 
 

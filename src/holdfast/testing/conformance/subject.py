@@ -40,16 +40,18 @@ class Found(Struct, frozen=True, kw_only=True):
     durability: Durability = Durability.NONE
     atomicity: str = "commit"
     warnings: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    """Whom this process got connected to by opening it."""
 
 
 class Subject(Struct, kw_only=True):
     """A backend under examination.
 
     `address` returns what opens a namespace in any process, `make` a store that is not open; `reader` the address of
-    a view that only reads, beside a writer; `at_folder` that of a store which keeps itself in a folder. `claims` is
-    None for all that its durability allows. `keeps`: another store object finds what one has stored (False: it is in
-    the object). `adapter` is the class of four methods below, where that is what is examined. `real` is False for a
-    stand-in whose durability says nothing of the real thing.
+    a view that only reads, beside a writer; `replica` that of a store which follows it; `at_folder` that of a store
+    which keeps itself in a folder. `claims` is None for all that its durability allows. `keeps`: another store object
+    finds what one has stored (False: it is in the object). `adapter` is the class of four methods below, where that
+    is what is examined. `real` is False for a stand-in whose durability says nothing of the real thing.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Subject(Struct, kw_only=True):
     claims: frozenset[Level] | None = None
     server: ServerProcess | None = None
     reader: Callable[[str], str] | None = None
+    replica: Callable[[str], str] | None = None
     at_folder: Callable[[str], str] | None = None
     adapter: str = ""
     keeps: bool = True
@@ -135,8 +138,8 @@ class Subject(Struct, kw_only=True):
         """The levels that are claimed; by default what can be with the durability that was found."""
         if self.claims is not None:
             return self.claims
-        if self.found.durability is Durability.NONE:
-            return IN_MEMORY
+        if self.found.durability is Durability.NONE and not self.adapter:
+            return IN_MEMORY  # an adapter may only not have said what it keeps
         return ALL if self.found.durability >= Durability.POWER_LOSS else ALL - {Level.POWER_SAFE}
 
     def lacks(self, need: str) -> str:
@@ -148,15 +151,18 @@ class Subject(Struct, kw_only=True):
             "shared": (not self.found.shared, "one process at a time has it open"),
             "alone": (self.found.shared, "several processes may have it open"),
             "reader": (self.reader is None, "there is no view that only reads"),
+            "replica": (self.replica is None, "it has no replica"),
             "in-folder": (self.at_folder is None, "it does not keep itself in a folder"),
             "adapter": (not self.adapter, "it is no adapter of four methods"),
+            "lasting": (Level.POWER_SAFE not in self.claimed, "it does not claim to survive a power cut"),
             "served": (not self._is_served(), "it has no server"),
         }
         lacks, why = lacking.get(need, (False, ""))
         return why if lacks else ""
 
     def _is_served(self) -> bool:
-        return self.server is not None or self.found.url.partition(":")[0].startswith(SERVED)
+        scheme = self.found.url.partition(":")[0]
+        return self.server is not None or bool(self.found.peers) or scheme.startswith(SERVED)
 
     def tidy(self) -> None:
         """Remove the folder or files that were made for it, if there are any."""
