@@ -181,14 +181,19 @@ class Engine:
                 await recover(self._parts, pending)
 
     async def _due(self) -> list[tuple[Seat, list[Candle], list[OrderState]]]:
+        """Return the seats whose next candles have closed; raises MarketEnded once no seat has any to come."""
         self._parts.feed.new_round()
-        due, troubled = [], False
+        due, troubled = list[tuple[Seat, list[Candle], list[OrderState]]](), False
+        ended: MarketEnded | None = None
         for seat in self.seats:
             if seat.held.run.halted:
                 continue
             try:
                 candles = await self._parts.feed.next(seat)
                 observed = await self._observe(seat) if candles else []
+            except MarketEnded as error:  # for this seat: another one may still be owed what it missed
+                ended = error
+                continue
             except (Unavailable, Unknown, BadCandles) as error:
                 # Its cursor stays where it is: the candles are owed to it, and come late if they come.
                 self._parts.exchange_trouble(seat, error)
@@ -196,12 +201,16 @@ class Engine:
                 continue
             if candles and not seat.held.run.halted:
                 due.append((seat, candles, observed))
+        if troubled and self._parts.exchange.waits:
+            due.clear()  # a market that waits does not move on, and the minute is taken by all seats together
         if due:
             points.reached("live.candles-received")
         if troubled:
             await self._rest(self._pause())
         elif due:
             self._failures = 0
+        elif ended is not None:
+            raise ended
         return due
 
     async def _observe(self, seat: Seat) -> list[OrderState]:
