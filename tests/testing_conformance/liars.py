@@ -396,10 +396,9 @@ class Durable(FourMethods):
     durability = Durability.POWER_LOSS
 
     async def wait_for_init(self, initial: bool = False) -> None:
-        made = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
         self._folder.mkdir(parents=True, exist_ok=True)
-        for folder in made:
-            self.flush_parent(folder.parent)
+        for folder in self._folder.parents[:3]:  # also where they are there: their flush may have failed
+            self.flush_parent(folder)
 
     async def write_value(self, entity_id: str | int, value: Any) -> None:
         path = self._path(entity_id)
@@ -465,3 +464,27 @@ def in_memory(kind: str) -> Callable[[str], Store]:
     if issubclass(found, MemoryStore):
         return lambda namespace: found(namespace=namespace)
     return lambda namespace: found(MemoryStore(namespace=namespace))
+
+
+# ------------------------------------------------------------------------------ fault-tolerant
+
+
+class RetriesFlush(Durable):
+    """Flushes again after a flush has failed, which then succeeds."""
+
+    def flush_file(self, fd: int) -> None:
+        try:
+            os.fsync(fd)
+        except OSError:
+            os.fsync(fd)
+
+
+class ReadsBack(Durable):
+    """After a failed flush it looks whether the bytes are there, and goes on where they are."""
+
+    def flush_file(self, fd: int) -> None:
+        try:
+            os.fsync(fd)
+        except OSError:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+            msgspec.json.decode(Path(path).read_bytes())

@@ -9,7 +9,7 @@ from holdfast.errors import Corrupt, InvalidOption
 from holdfast.persist.domains import DOMAINS
 from holdfast.store.backends.file.disk import Disk
 from holdfast.store.backends.file.faults import explained
-from holdfast.store.backends.file.layout import Layout
+from holdfast.store.backends.file.layout import Layout, flush_folders
 from holdfast.store.backends.file.lock import acquire
 from holdfast.system import Clock
 
@@ -66,6 +66,7 @@ class Host:
     def write(self, note: Note) -> None:
         """Replace the note, durably, wholly or not at all."""
         with explained(self.note):
+            flush_folders(self._disk, self._layout)  # a start that made them may have failed before their flush
             self._write(f"{self.note}.new", msgspec.json.encode(note))
 
     def _write(self, aside: str, data: bytes) -> None:

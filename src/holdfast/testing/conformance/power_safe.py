@@ -19,7 +19,7 @@ from holdfast.testing.own_adapter import store_of
 from holdfast.testing.powercut import LoopDisk, NoDisk, cuts
 from holdfast.testing.powercut import missing as no_disk
 
-__all__ = ("commits", "endless")
+__all__ = ("IGNORED", "commits", "endless", "folder_address", "recovered")
 
 IGNORED: Final = ("*-shm",)
 COMMITS: Final = 3
@@ -33,7 +33,7 @@ def power_lost(case: Case) -> None:
     """Trace the first use of a folder, and recover every kind of state that a power cut may leave at each point."""
     if why := missing():
         raise NotShown(why)
-    address = _address(case)
+    address = folder_address(case)
     with tempfile.TemporaryDirectory(prefix="holdfast-power-") as place:
         folder = Path(place, "store")
         folder.mkdir()
@@ -41,10 +41,10 @@ def power_lost(case: Case) -> None:
             traced = trace(commits, str(folder), address, str(case.seed), folder=folder, ignore=IGNORED)
         except (Untraceable, TraceAgain) as error:
             raise NotShown(f"what it does cannot be traced: {error}") from error
-        recovered = _recovered(address, case.seed)
         found = explore(
-            traced, recovered, most=case.much(MOST), seed=case.seed, until=lambda one: one.failed > 0
-        )
+            traced, recovered(address, case.seed), most=case.much(MOST), seed=case.seed,
+            until=lambda one: one.failed > 0,
+        )  # fmt: skip
     case.tell(points=found.points, states=found.states)
     if found.shortest is not None:
         case.broken("; ".join(found.shortest.problems), found.shortest.history.splitlines())
@@ -58,7 +58,7 @@ def power_cut(case: Case) -> None:
     for file_system in ("ext4", "xfs"):
         if why := no_disk(file_system):
             raise NotShown(why)
-    address = _address(case)
+    address = folder_address(case)
     try:
         for file_system in ("ext4", "xfs"):
             with LoopDisk(file_system) as disk:
@@ -67,7 +67,7 @@ def power_cut(case: Case) -> None:
                     endless,
                     address,
                     str(case.seed),
-                    check=_recovered(address, case.seed),
+                    check=recovered(address, case.seed),
                     chance=case.random,
                 )
                 for cut in itertools.islice(cutting, case.much(2)):
@@ -78,7 +78,7 @@ def power_cut(case: Case) -> None:
         raise NotShown(str(error)) from error
 
 
-def _address(case: Case) -> str:
+def folder_address(case: Case) -> str:
     """Return the address of a store in a `{folder}`; raises NotShown for one that keeps itself elsewhere."""
     assert case.subject.at_folder is not None
     address = case.subject.at_folder("{folder}")
@@ -121,13 +121,16 @@ async def _commits(address: str, seed: int, count: int) -> None:
             mark(f"done {number}")
 
 
-def _recovered(address: str, seed: int) -> Callable[[Path, Sequence[str]], Sequence[str]]:
-    def recovered(folder: Path, marks: Sequence[str]) -> Sequence[str]:
-        asked = max((int(line.split()[1]) for line in marks if line.startswith("asked ")), default=0)
-        done = max((int(line.split()[1]) for line in marks if line.startswith("done ")), default=0)
+def recovered(address: str, seed: int) -> Callable[[Path, Sequence[str]], Sequence[str]]:
+    """Return the check of a folder: the state is after all commits that were told `done` or `found`, or one more."""
+
+    def look(folder: Path, marks: Sequence[str]) -> Sequence[str]:
+        told = [line.split() for line in marks]
+        asked = max((int(number) for what, number in told if what == "asked"), default=0)
+        done = max((int(number) for what, number in told if what != "asked"), default=0)
         return asyncio.run(_looked(address.replace("{folder}", str(folder)), Script(seed), done, asked))
 
-    return recovered
+    return look
 
 
 async def _looked(address: str, script: Script, done: int, asked: int) -> list[str]:

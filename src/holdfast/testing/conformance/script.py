@@ -10,7 +10,7 @@ from holdfast.store import Append, Change, Delete, Key, Put, Store
 from holdfast.testing.log import Log, read_log
 from holdfast.testing.own_adapter import store_of
 
-__all__ = ("Script", "State", "reopen", "state_of", "told_of", "work")
+__all__ = ("Script", "State", "await_tracer", "reopen", "state_of", "told_of", "work")
 
 KEYS: Final = tuple(
     Key(name, entity_id) for name in ("script.a", "script.b") for entity_id in ("x", "y", "z")
@@ -77,7 +77,7 @@ class Script:
 async def work(*, address: str, log: str, seed: int, begin: int, count: int, traced: str = "") -> int:
     """Make the commits of a script from `begin` on: what a child does until it is killed."""
     if traced:
-        _await_tracer(traced)
+        await_tracer(traced)
     lines, script = Log(log), Script(seed)
     async with store_of(address) as store:
         for number in range(begin, begin + count):
@@ -135,7 +135,7 @@ def _brief(held: tuple[Any, str] | None) -> str:
     return "absent" if held is None else (held[1] or str(held[0]))
 
 
-def _await_tracer(pid_file: str) -> None:
+def await_tracer(pid_file: str) -> None:
     """Write down who this is, and wait until somebody traces it."""
     import os
     import time

@@ -17,8 +17,9 @@ from msgspec import Struct
 
 from holdfast.errors import InvalidOption
 from holdfast.store import Durability, Store, open_store
-from holdfast.store.url import parse
+from holdfast.store.url import StoreUrl, parse
 from holdfast.testing.conformance.checks import Level
+from holdfast.testing.conformance.places import apart, in_folder
 from holdfast.testing.own_adapter import ADAPTER, MAKE, store_of
 from holdfast.testing.servers.park import in_namespace
 from holdfast.testing.servers.process import ServerProcess
@@ -68,7 +69,7 @@ class Subject(Struct, kw_only=True):
     real: bool = True
     preload: tuple[str, ...] = ()
     patches: tuple[str, ...] = ()
-    place: str = ""
+    places: tuple[str, ...] = ()
     found: Found = Found()
 
     @classmethod
@@ -115,21 +116,23 @@ class Subject(Struct, kw_only=True):
             place = f"{url.removeprefix(ADAPTER)}{run and f'/{run}'}"
             return cls.of_call(
                 "holdfast.testing.conformance.four_methods:adapter_store", {"adapter": FOUR, "base_dir": place},
-                name=name or "four methods over files", claims=claims, adapter=FOUR, place=place if run else "",
+                name=name or "four methods over files", claims=claims, adapter=FOUR, places=(place,) if run else (),
                 at_folder=lambda folder: f"{ADAPTER}{folder}/made", **more,
             )  # fmt: skip
         parsed = parse(url)
         kept = parsed.scheme != "memory"
-        url, made = _beside(url, parsed.scheme, run) if run else (url, "")
+        url, made = apart(url, run) if run else (url, ())
+        replica = parse(url).options.get("replica")
 
         def address(namespace: str) -> str:
             return in_namespace(url, namespace)
 
         return cls(
             name=name or parsed.text, address=address if kept else None, keeps=kept, claims=_levels(claims),
-            make=lambda namespace: open_store(in_namespace(url, namespace)), place=made,
-            reader=(lambda namespace: f"{address(namespace)}&mode=ro") if parsed.scheme == "file" else None,
-            at_folder=_IN_FOLDER.get(parsed.scheme),
+            make=lambda namespace: open_store(in_namespace(url, namespace)), places=made,
+            reader=(lambda namespace: f"{address(namespace)}&mode=ro") if _has_reader(parsed) else None,
+            replica=(lambda namespace: in_namespace(replica, namespace)) if replica and kept else None,
+            at_folder=in_folder(url) if kept else None,
             **more,
         )  # fmt: skip
 
@@ -165,18 +168,16 @@ class Subject(Struct, kw_only=True):
         return self.server is not None or bool(self.found.peers) or scheme.startswith(SERVED)
 
     def tidy(self) -> None:
-        """Remove the folder or files that were made for it, if there are any."""
-        for place in Path(self.place).parent.glob(f"{Path(self.place).name}*") if self.place else ():
-            if place.is_dir():
-                shutil.rmtree(place, ignore_errors=True)
+        """Remove the folders and files that were made for it, if there are any."""
+        for found in (
+            found for place in self.places for found in Path(place).parent.glob(f"{Path(place).name}*")
+        ):
+            if found.is_dir():
+                shutil.rmtree(found, ignore_errors=True)
             else:
-                place.unlink(missing_ok=True)
+                found.unlink(missing_ok=True)
 
 
-_IN_FOLDER: Final[Mapping[str, Callable[[str], str]]] = {
-    "file": lambda folder: f"file:{folder}/made/data",
-    "sqlite": lambda folder: f"sqlite:///{folder}/made/state.db",
-}
 SERVED: Final = ("redis", "unix", "postgres", "mongodb")
 
 
@@ -205,14 +206,5 @@ def _named(make: Any) -> str:
     return getattr(make, "__qualname__", "") or type(make).__name__
 
 
-def _beside(url: str, scheme: str, run: str) -> tuple[str, str]:
-    """Return the URL of a place beside what a URL of files names, and that place."""
-    if scheme not in ("file", "sqlite"):
-        return url, ""
-    path, mark, options = url.partition("?")
-    if scheme == "file":
-        path = f"file:{parse(path).path or './logs/data'}/{run}"
-        return f"{path}{mark}{options}", path.removeprefix("file:")
-    path = f"{path}.{run}"
-    place = parse(path).path
-    return f"{path}{mark}{options}", place.removeprefix("/") if path.startswith("sqlite://") else place
+def _has_reader(url: StoreUrl) -> bool:
+    return url.scheme == "file" and "replica" not in url.options
