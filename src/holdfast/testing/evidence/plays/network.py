@@ -6,7 +6,7 @@ round is a history that is judged.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,7 +21,7 @@ from holdfast.testing.linear import Operation, Undecided
 from holdfast.testing.servers.process import ServerProcess
 from holdfast.testing.servers.proxy import Proxy
 
-__all__ = ("HARMS", "network")
+__all__ = ("HARMS", "harmed_by", "network")
 
 QUICK: Final = "connect_timeout=1&read_timeout=1&commit_timeout=1"
 STOPPED: Final = 1.3
@@ -39,33 +39,34 @@ def network(target: str) -> Iterator[Play]:
             raise NotShown("the kit was given no handle on its server")
         subject.found = asyncio.run(look(subject))
         with Bench(preload=subject.preload) as bench:
-            yield lambda seed: _found(history(harmed, subject, bench, seed))
+            yield lambda seed: _found(history(harmed_by(*HARMS), subject, bench, seed))
 
 
 def _found(found: Found) -> Found:
     return Found({**dict.fromkeys(HARMS, 0), **found.counts}, found.broken)
 
 
-async def harmed(case: Case) -> None:
-    """Let clients commit while all harms are done, in an order drawn from the seed."""
-    server = case.subject.server
-    assert server is not None
-    namespace = case.namespace()
-    address = options_of(case.address(namespace), QUICK)
-    async with Proxy("127.0.0.1", server.port) as proxy, case.closed_store_at(address) as beside:
-        through = case.closed_store_at(address.replace(f":{server.port}", f":{proxy.port}"))
-        async with through:
-            harming = asyncio.ensure_future(_all_harms(case, proxy, server))
-            try:
-                known = await _rounds(case, [through, through, beside], harming)
-            finally:
-                harming.cancel()
-                await asyncio.wait({harming})
-                proxy.hold = False
-                server.resume()
-            harming.result()
-        if said := unsound(known, await everything(beside.read(LOG))):
-            case.broken(said[0], said[1:8])
+def harmed_by(*harms: str) -> Callable[[Case], Awaitable[None]]:
+    """Return a history during which all of these happen, in an order drawn from the seed."""
+
+    async def harmed(case: Case) -> None:
+        server = case.subject.server
+        assert server is not None
+        address = options_of(case.address(case.namespace()), QUICK)
+        async with Proxy("127.0.0.1", server.port) as proxy, case.closed_store_at(address) as beside:
+            through = case.closed_store_at(address.replace(f":{server.port}", f":{proxy.port}"))
+            async with through:
+                harming = asyncio.ensure_future(_all_harms(case, proxy, server, harms))
+                try:
+                    known = await _rounds(case, [through, through, beside], harming)
+                finally:
+                    harming.cancel()
+                    await asyncio.wait({harming})
+                harming.result()
+            if said := unsound(known, await everything(beside.read(LOG))):
+                case.broken(said[0], said[1:8])
+
+    return harmed
 
 
 async def _rounds(case: Case, stores: list[Store], harming: "asyncio.Future[None]") -> list[Operation]:
@@ -97,7 +98,7 @@ def _judge(case: Case, told: list[Operation]) -> None:
     case.tell(histories=1, operations=len(told))
 
 
-async def _all_harms(case: Case, proxy: Proxy, server: ServerProcess) -> None:
+async def _all_harms(case: Case, proxy: Proxy, server: ServerProcess, harms: Sequence[str]) -> None:
     done: Mapping[str, Callable[[], Awaitable[None]]] = {
         "connections reset": lambda: _reset(proxy),
         "requests lost": lambda: _request_lost(proxy),
@@ -105,7 +106,7 @@ async def _all_harms(case: Case, proxy: Proxy, server: ServerProcess) -> None:
         "server stopped": lambda: _stopped(server),
         "network slow": lambda: _slow(proxy, 0.1 + 0.4 * case.random.random()),
     }
-    for harm in case.random.sample(HARMS, len(HARMS)):
+    for harm in case.random.sample(harms, len(harms)):
         await done[harm]()
         case.tell(**{harm.replace(" ", "_"): 1})
 
@@ -136,8 +137,10 @@ async def _stopped(server: ServerProcess) -> None:
 async def _slow(proxy: Proxy, seconds: float) -> None:
     await _until(lambda: proxy.held > 0)
     proxy.hold = True
-    await asyncio.sleep(seconds)
-    proxy.hold = False
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        proxy.hold = False
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -1,0 +1,102 @@
+"""Ways of trying that are of the evidence's own, on stores that are sound and on liars, which they must notice."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from holdfast.errors import Unavailable
+from holdfast.store import Change, CommitId, open_store
+from holdfast.store.wrappers.base import Wrapper
+from holdfast.testing.conformance.case import Bench, Case, look
+from holdfast.testing.conformance.clients import Client, history_of
+from holdfast.testing.conformance.subject import Subject
+from holdfast.testing.evidence.plays.histories import cancelled, history, tasks
+from holdfast.testing.evidence.plays.network import harmed_by
+from holdfast.testing.evidence.plays.programs import ran
+from holdfast.testing.evidence.ways import Found
+from holdfast.testing.linear import failing
+from holdfast.testing.log import Log
+from holdfast.testing.own_adapter import store_of
+from holdfast.testing.servers.redis import RedisServer
+from tests.testing_conformance.liars import Dirty, IgnoresExpectations, Serial, Torn, in_memory
+
+
+def subject(kind: type[object]) -> Subject:
+    return Subject.of_factory(in_memory(kind.__name__), name=kind.__name__)
+
+
+def made(kind: Callable[[Case], Awaitable[None]], on: Subject, seed: int = 1) -> Found:
+    with Bench() as bench:
+        return history(kind, on, bench, seed)
+
+
+@pytest.mark.parametrize("kind", [tasks, cancelled])
+def test_a_history_of_a_sound_store(kind: Callable[[Case], Awaitable[None]]) -> None:
+    found = made(kind, subject(Serial))
+    assert (found.broken, found.counts["histories"], found.counts["histories broken"]) == ((), 1, 0)
+    assert 380 < found.counts["operations"] < 480
+
+
+@pytest.mark.parametrize("liar", [IgnoresExpectations, Torn, Dirty])
+def test_a_history_of_a_liar(liar: type[object]) -> None:
+    found = made(tasks, subject(liar))
+    assert found.counts["histories broken"] == 1
+    assert found.broken[0].startswith("tasks: ")
+
+
+def test_what_clients_write_down_is_their_history_whatever_comes(tmp_path: Path) -> None:
+    async def run() -> Client:
+        async with open_store("memory:") as store:
+            client = Client(store, "c", ["a", "b"], seed="1", log=Log(tmp_path / "log"))
+            await client.run(30)
+            return client
+
+    client = asyncio.run(run())
+    whole = history_of(tmp_path / "log")
+    assert whole == client.history
+    lines = (tmp_path / "log").read_bytes().splitlines(keepends=True)
+    asked = [at for at, line in enumerate(lines) if b'"asked"' in line]
+    (tmp_path / "log").write_bytes(b"".join(lines[: asked[-1] + 1]))  # killed while it waited for that answer
+    cut = history_of(tmp_path / "log")
+    assert [one.end for one in cut].count(None) >= 1
+    assert failing(cut) is None
+
+
+class Optimist(Wrapper):
+    """Says that it is done where it does not know."""
+
+    async def commit(
+        self, changes: Sequence[Change], commit_id: CommitId | None = None, *, vital: bool = False
+    ) -> CommitId:
+        try:
+            return await self.inner.commit(changes, commit_id=commit_id, vital=vital)
+        except Unavailable:
+            return str(commit_id)
+
+
+def optimist(*, url: str, namespace: str) -> Wrapper:
+    return Optimist(store_of(f"{url}&namespace={namespace}"))
+
+
+@pytest.mark.crash
+@pytest.mark.server("redis")
+def test_networks_that_lose_requests_and_a_store_that_hopes() -> None:
+    losing = harmed_by(*["requests lost"] * 8)
+    with RedisServer() as server:
+        honest = Subject.of_url(server.url, server=server)
+        honest.found = asyncio.run(look(honest))
+        found = made(losing, honest)
+        assert (found.broken, found.counts["requests lost"]) == ((), 8)
+        url = f"{server.url}?commit_timeout=0.3"
+        liar = Subject.of_call("tests.testing_evidence.test_plays:optimist", {"url": url}, server=server)
+        caught = [bool(made(losing, liar, seed).broken) for seed in range(3)]
+        assert any(caught), "a lost commit was not noticed"
+
+
+def test_a_program_that_fails_is_a_finding() -> None:
+    assert ran(["json.tool", "--help"], zero="broken").counts == {"broken": 0}
+    found = ran(["json.tool", "/nowhere"], zero="broken")
+    assert found.counts == {"broken": 1}
+    assert "json.tool /nowhere ended with" in found.broken[0]
