@@ -2,7 +2,7 @@
 # inside this folder (.uv/ where uv is not installed, and .venv/). Only `make tools` touches the system.
 #
 #   PYTHON=python3.13   the interpreter to use           VENV=.venv-313   where to install
-#   ARGS="-k journal"   passed on to pytest, holdfast demo, the campaign of `make crash` or the benchmarks
+#   ARGS="-k journal"   passed on to pytest, holdfast demo, the campaigns, or the benchmarks
 
 PYTHON ?= python3
 VENV   := .venv
@@ -31,7 +31,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check pytest crash fuzz bench bench-stores tools lock setup clean
+.PHONY: help demo test check pytest crash conformance campaign reliability fuzz bench bench-stores tools lock setup clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -54,6 +54,17 @@ crash: $(READY) ## kill a bot 2,000 times at random instants, and count what is 
 
 fuzz: .venv-fuzz/.ready ## feed all that reads with damaged bytes, led by coverage, and count; it goes on where it was
 	@.venv-fuzz/bin/python -m holdfast.testing.fuzzing --engine atheris $(ARGS)
+
+EVIDENCE := -m holdfast.testing.evidence
+
+conformance: $(READY) ## try every promise on every backend and setting: minutes; writes the page
+	@$(BIN)/python $(EVIDENCE) conformance $(ARGS)
+
+campaign: $(READY) ## every way of trying, by turns: ARGS="--minutes 60"; it goes on where it was
+	@$(BIN)/python $(EVIDENCE) campaign $(ARGS)
+
+reliability: $(READY) ## write docs/reliability.md from the ledger, docs/evidence.jsonl
+	@$(BIN)/python $(EVIDENCE) page $(ARGS)
 
 bench: $(READY) ## measure this machine: commits a second, recovery, backtests
 	$(BIN)/python -m benchmarks $(ARGS)

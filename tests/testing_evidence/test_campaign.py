@@ -147,7 +147,10 @@ def report(state: str) -> Report:
 def test_an_examination_is_kept(
     ledger: Ledger, script: dict[str, Script], tmp_path: Path, state: str, code: int
 ) -> None:
-    script["file"] = lambda _: [Began("core", "empty"), Concluded(report(state), 1.0)]
+    script["file"] = lambda _: [
+        Began("core", "empty"),
+        Concluded(report(state), 1.0, (Level.CORE, Level.ATOMIC)),
+    ]
     asked = [
         "conformance",
         "--only",
@@ -159,7 +162,9 @@ def test_an_examination_is_kept(
     ]
     assert main(asked) == code
     [found] = ledger.lines(Examination)
-    assert (found.levels["core"], found.levels["atomic"]) == (state, "not claimed")
+    assert [found.levels[level] for level in ("core", "atomic", "concurrent")] == [
+        state, "not shown", "not claimed"
+    ]  # fmt: skip
     assert found.counts == {"commits": 3}
     assert [one.said for one in ledger.lines(Broken)] == (["empty: why"] if state == "broken" else [])
 

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from holdfast.testing.conformance.checks import NotShown
+from holdfast.testing.conformance.checks import Level, NotShown
 from holdfast.testing.conformance.examining import NORMAL, QUICK, THOROUGH, Report, Result, examine
 from holdfast.testing.evidence.backends import BACKENDS, backend
 from holdfast.testing.evidence.ways import Cell, play_of
@@ -57,10 +57,11 @@ class Checked(Struct, frozen=True, tag=True):
 
 
 class Concluded(Struct, frozen=True, tag=True):
-    """What an examination found."""
+    """What an examination found; `claimed` are the levels that the backend claims, also those without a check of it."""
 
     report: Report
     seconds: float
+    claimed: tuple[Level, ...]
 
 
 Said = Seed | Unshown | Began | Checked | Concluded
@@ -111,7 +112,8 @@ def _examine(asked: argparse.Namespace, say: Sayer) -> None:
             subject, seed=asked.seed, pace=PACES[pace], tell=lambda result: say(Checked(result)),
             begin=lambda check: say(Began(check.level.value, check.name)),
         )  # fmt: skip
-    say(Concluded(report, round(time.monotonic() - began, 1)))
+        claimed = tuple(level for level in Level if level in subject.claimed)
+    say(Concluded(report, round(time.monotonic() - began, 1), claimed))
 
 
 def _parser() -> argparse.ArgumentParser:

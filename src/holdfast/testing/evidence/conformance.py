@@ -71,9 +71,7 @@ class Round:
         return "interrupted"
 
     def _keep(self, name: str, told: Concluded) -> None:
-        found = examination(
-            name, told.report, pace=self._pace, seconds=told.seconds, machine=self._machine.name
-        )
+        found = examination(name, told, pace=self._pace, machine=self._machine.name)
         self._ledger.add(found)
         for check, said in found.broken.items():
             self._broke(name, f"{check}: {said}")
@@ -86,9 +84,9 @@ class Round:
         ))  # fmt: skip
 
 
-def examination(name: str, report: Report, *, pace: str, seconds: float, machine: str) -> Examination:
-    """Return what the ledger keeps of a report."""
-    counts: Counter[str] = Counter()
+def examination(name: str, told: Concluded, *, pace: str, machine: str) -> Examination:
+    """Return what the ledger keeps of what a child found."""
+    report, counts = told.report, Counter[str]()
     for result in report.results:
         counts.update(result.counts)
     states = Counter(result.state for result in report.results)
@@ -97,13 +95,16 @@ def examination(name: str, report: Report, *, pace: str, seconds: float, machine
         if result.state in said:
             said[result.state][result.name] = "\n".join([result.said, *result.history])
     return Examination(
-        backend=name, levels={level.value: _state(report, level) for level in Level},
+        backend=name, levels={level.value: _state(told, level) for level in Level},
         checks={state: states[state] for state in ("kept", "broken", "not shown") if states[state]},
         counts=dict(sorted(counts.items())), not_shown=said["not shown"], broken=said["broken"],
-        durability=report.found.durability.name, real=report.real, pace=pace, seed=report.seed, seconds=seconds,
-        holdfast=holdfast_version(), date=today(), machine=machine,
+        durability=report.found.durability.name, real=report.real, pace=pace, seed=report.seed,
+        seconds=told.seconds, holdfast=holdfast_version(), date=today(), machine=machine,
     )  # fmt: skip
 
 
-def _state(report: Report, level: Level) -> str:
-    return report.level(level) if level in report.claims else "not claimed"
+def _state(told: Concluded, level: Level) -> str:
+    """Return what came of a level; one that is claimed, and of which no check says anything here, is not shown."""
+    if level in told.report.claims:
+        return told.report.level(level)
+    return "not shown" if level in told.claimed else "not claimed"
