@@ -46,7 +46,7 @@ MODULES: Final = {
     Level.CONCURRENT: ("contention", "concurrent", "stateful"),
     Level.CRASH_SAFE: ("killed", "killed_servers", "replicas"),
     Level.POWER_SAFE: ("power_safe",),
-    Level.FAULT_TOLERANT: ("fault_calls", "fault_flushes"),
+    Level.FAULT_TOLERANT: ("fault_calls", "fault_flushes", "fault_disks", "fault_servers"),
 }
 """Where the checks of each level are, in the order of the report."""
 
@@ -89,7 +89,7 @@ def check(level: Level | str, *, promise: str, needs: Sequence[str] = ()) -> Cal
     """Register a function of a `Case`, sync or async, as the check of a promise; its name is the function's.
 
     Of `needs`, those that are about the subject are `again`, `elsewhere`, `shared`, `alone`, `reader`, `served`,
-    `replica`, `in-folder`, `lasting` and `adapter`; those about the machine `strace`, `hypothesis`.
+    `replica`, `in-folder`, `lasting`, `adapter` and `replica-adapter`; those about the machine `strace`, `hypothesis`.
     """
 
     def register(function: Any) -> Any:

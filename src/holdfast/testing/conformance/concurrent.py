@@ -15,7 +15,7 @@ from holdfast.testing.conformance.clients import LOG, Client, clients, unsound, 
 from holdfast.testing.linear import Operation
 from holdfast.testing.servers.proxy import Proxy
 
-__all__ = ("judge",)
+__all__ = ("behind", "judge", "through")
 
 CANCELS: Final = 0.3
 TRIES: Final = 100
@@ -67,8 +67,8 @@ async def linear_processes(case: Case) -> None:
 async def lost_answers(case: Case) -> None:
     """Lose each answer of a commit on its way, the first, the second, ...; then any while several clients commit."""
     namespace = case.namespace()
-    async with _behind(case) as proxy:
-        store = case.closed_store_at(_through(case, proxy, namespace))
+    async with behind(case) as proxy:
+        store = case.closed_store_at(through(case, proxy, namespace))
         async with store:
             for nth in range(1, 2 + case.much(2)):
                 await _lose(case, proxy, store, nth)
@@ -87,13 +87,15 @@ async def lost_answers(case: Case) -> None:
         case.tell(answers_lost=proxy.lost)
 
 
-def _behind(case: Case) -> Proxy:
+def behind(case: Case) -> Proxy:
+    """Return a proxy for the server of the subject; raises NotShown where it has none that is known."""
     if case.subject.server is None:
         raise NotShown("it has a server of its own, which the kit was given no handle on")
     return Proxy("127.0.0.1", case.subject.server.port)
 
 
-def _through(case: Case, proxy: Proxy, namespace: str) -> str:
+def through(case: Case, proxy: Proxy, namespace: str) -> str:
+    """Return the address of a namespace through a proxy."""
     assert case.subject.server is not None
     return case.address(namespace).replace(f":{case.subject.server.port}", f":{proxy.port}")
 

@@ -11,7 +11,7 @@ from holdfast import points
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
 from holdfast.testing.conformance.faulted import ERRORS, Call, calls_in, injected, under_strace
-from holdfast.testing.conformance.insisting import TRIES, Insisting, Told, WrongState
+from holdfast.testing.conformance.insisting import TRIES, Insisting, Told, WrongState, hasty
 from holdfast.testing.conformance.script import Script, await_tracer
 from holdfast.testing.crash import Life
 from holdfast.testing.own_adapter import store_of
@@ -121,14 +121,14 @@ async def without_files(*, address: str, warm: str, seed: int, spare: int) -> To
     script, store = Script(seed), store_of(warm)
     async with store:
         await store.commit(script.commit(0)[0])
-    made = store_of(address)
+    made, hurried = store_of(address), store_of(hasty(address))  # what making one reads is no part of this
     life = Insisting(script, lambda: made)
     await life.lived(1)
     usual = resource.getrlimit(resource.RLIMIT_NOFILE)
     for number in (2, 3):
         used = len(os.listdir("/proc/self/fd")) - 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, usual[1]))
-        await life.lived(number)
+        await life.lived(number, lambda: hurried, tries=2)
         resource.setrlimit(resource.RLIMIT_NOFILE, usual)
     await life.lived(COMMITS + 1)
     return life.told

@@ -8,10 +8,13 @@ from msgspec import Struct, field
 from holdfast.errors import HoldfastError
 from holdfast.store import Store
 from holdfast.testing.conformance.script import Script, state_of
+from holdfast.testing.conformance.subject import SERVED
 
-__all__ = ("TRIES", "Insisting", "Told", "WrongState")
+__all__ = ("TRIES", "Insisting", "Told", "WrongState", "hasty")
 
 TRIES: Final = 5
+HASTE: Final = 0.6
+"""The time-outs (s) of a store that is to give up soon."""
 
 
 class WrongState(Exception):  # what a child ends with
@@ -32,23 +35,24 @@ class Insisting:
     def __init__(self, script: Script, make: Callable[[], Store], told: Told | None = None) -> None:
         self.told = told or Told()
         self._script = script
-        self._make = make
+        self.make = make
 
-    async def lived(self, until: int) -> bool:
+    async def lived(self, until: int, make: Callable[[], Store] | None = None, tries: int = TRIES) -> bool:
         """Open, look, and commit until there are so many; open again where that fails; whether it was done."""
-        for _ in range(TRIES):
+        for _ in range(tries):
             try:
-                async with self._make() as store:
-                    await self._look(store)
+                async with (make or self.make)() as store:
+                    await self.look(store)
                     while self.told.acknowledged < until:
-                        await self._commit(store)
+                        await self.commit(store)
             except HoldfastError as error:
                 self._note("failed", error)
             else:
                 return True
         return False
 
-    async def _look(self, store: Store) -> None:
+    async def look(self, store: Store) -> None:
+        """See after which commit a store is; raises WrongState where it is after none that it may be after."""
         state, least = await state_of(store), self.told.acknowledged
         found = self._script.found(state, least, least + self.told.maybe)
         if found is None:
@@ -56,8 +60,8 @@ class Insisting:
         self.told.maybe = self.told.maybe and found == least
         self.told.acknowledged = found
 
-    async def _commit(self, store: Store) -> None:
-        """Commit, and once more where that fails."""
+    async def commit(self, store: Store) -> None:
+        """Make the next commit, and once more where that fails; raises what the second try raised."""
         changes, commit_id = self._script.commit(self.told.acknowledged)
         for left in (1, 0):
             try:
@@ -75,3 +79,11 @@ class Insisting:
     def _note(self, what: str, error: HoldfastError) -> None:
         unknown = " (unknown)" if error.facts.get("unknown") else ""
         self.told.story.append(f"{what}: {type(error).__name__}{unknown}: {error}"[:300])
+
+
+def hasty(address: str) -> str:
+    """Return the address with short time-outs, where it is one of Holdfast's own URLs of servers."""
+    if not address.startswith(SERVED):
+        return address
+    options = "&".join(f"{name}={HASTE}" for name in ("connect_timeout", "read_timeout", "commit_timeout"))
+    return f"{address}{'&' if '?' in address else '?'}{options}"

@@ -26,16 +26,20 @@ class State(Struct, frozen=True):
 
 
 class Script:
-    """Commits of several changes each, drawn from a seed; `after(n)` is the state after the first n of them."""
+    """Commits of several changes each, drawn from a seed; `after(n)` is the state after the first n of them.
 
-    def __init__(self, seed: int) -> None:
+    `sizes` are the lengths of the texts in them.
+    """
+
+    def __init__(self, seed: int, *, sizes: Sequence[int] = (1, 20, 300)) -> None:
         self._seed = seed
+        self._sizes = sizes
         self._states = [State({}, {})]
 
     def commit(self, number: int) -> tuple[list[Change], str]:
         """Return the changes and the id of the commit of that number, from 0."""
         chance = random.Random(f"{self._seed}/{number}")  # noqa: S311  # repeatable on purpose
-        value = {"number": number, "text": "x" * chance.choice([1, 20, 300])}
+        value = {"number": number, "text": "x" * chance.choice(self._sizes)}
         changes: list[Change] = [
             Delete(key) if chance.random() < 0.2 else Put(key, {**value, "of": key.entity_id})
             for key in chance.sample(KEYS, chance.randint(1, 4))

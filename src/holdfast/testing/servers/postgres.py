@@ -49,6 +49,10 @@ class PostgresServer(ServerProcess):
         self._replica_of = replica_of
         self._tls = (certificate, key)
 
+    def elsewhere(self, folder: str) -> "PostgresServer":
+        """Return another one with the same settings, not started, whose folder is made in `folder`."""
+        return PostgresServer(self.settings, password=self.password, folder=folder)
+
     @property
     def url(self) -> str:
         """The URL of a store on it."""

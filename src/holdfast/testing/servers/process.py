@@ -45,6 +45,10 @@ class ServerProcess(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: subprocess.Popen[bytes] | None = None
 
+    def elsewhere(self, folder: str) -> "ServerProcess":
+        """Return another one with the same settings, not started, whose folder is made in `folder`."""
+        raise NotImplementedError(f"{command_name(self)} cannot be made again")
+
     @property
     @abstractmethod
     def url(self) -> str:
@@ -89,9 +93,14 @@ class ServerProcess(ABC):
             time.sleep(0.005)
 
     def pause(self) -> None:
-        """Stop all its processes with SIGSTOP: connections stay, answers do not come."""
-        for pid in family(self.pid):
+        """Stop all its processes with SIGSTOP, and return when they are: connections stay, answers do not come."""
+        for pid in (members := family(self.pid)):
             _signal(pid, signal.SIGSTOP)
+        deadline = time.monotonic() + LIMIT
+        while any(_alive(pid) and not _stopped(pid) for pid in members):
+            if time.monotonic() > deadline:
+                raise HoldfastError(f"{command_name(self)} does not stop", pids=members)
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Let them go on."""
@@ -202,6 +211,11 @@ def _stat(pid: int) -> list[str] | None:
 def _alive(pid: int) -> bool:
     stat = _stat(pid)
     return stat is not None and stat[0] not in "ZX"
+
+
+def _stopped(pid: int) -> bool:
+    stat = _stat(pid)
+    return stat is not None and stat[0] in "Tt"
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

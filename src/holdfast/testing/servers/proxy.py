@@ -22,6 +22,7 @@ class Proxy:
 
     `lose_answers`: what comes back is dropped and the connection cut, so that the request was carried out and nobody
     knows. `lose_nth`: only that answer is lost, counted from now on over all connections; it is 0 once it was.
+    `halves`: of an answer that is lost the first half comes through. `lose_request`: the next request never arrives.
     `hold`: nothing passes in either direction until it is False again (bytes wait). `refuse`: new connections
     are closed at once. `held` counts connections. `target` is where new ones go: set it, and a failover has moved
     the name.
@@ -30,6 +31,7 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self.lose_answers = False
         self.lose_nth = 0
+        self.halves = False
         self.lose_request = False
         self.refuse = False
         self.port = 0
@@ -119,6 +121,8 @@ class Proxy:
             while data := await source.read(CHUNK):
                 await self._flowing.wait()
                 if self._drops(is_answer):
+                    if is_answer and self.halves:
+                        sink.write(data[: len(data) // 2])
                     break
                 sink.write(data)
                 await sink.drain()

@@ -47,6 +47,10 @@ class RedisServer(ServerProcess):
             "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1", **(config or {}),
         }  # fmt: skip
 
+    def elsewhere(self, folder: str) -> "RedisServer":
+        """Return another one with the same settings, not started, whose folder is made in `folder`."""
+        return RedisServer(password=self.password, config=self._config, folder=folder)
+
     @property
     def url(self) -> str:
         """The URL of a store on it, by TCP and with its password."""
