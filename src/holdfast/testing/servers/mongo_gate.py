@@ -27,6 +27,8 @@ from typing import Any, Final, NamedTuple, Self
 
 from bson import Binary
 
+from holdfast.testing.servers.mongo_names import naming
+
 __all__ = ("Gate", "Transaction", "serve")
 
 Message = dict[str, Any]
@@ -193,8 +195,8 @@ async def serve(port: int, folder: str) -> None:
         gate.gone(connection)
         forget(connection)
 
-    handler.handle_command = gate.guard(handler.handle_command)
-    handler.handle_insert = gate.guard(handler.handle_insert)
+    handler.handle_command = gate.guard(naming(handler.handle_command))
+    handler.handle_insert = gate.guard(naming(handler.handle_insert))
     handler.close_streams_for_connection = ended
     await import_module("nx_27017.server").run_server("127.0.0.1", port, handler)
 
