@@ -83,7 +83,7 @@ class Case:
 
     def namespace(self) -> str:
         """Return a namespace that nobody has used."""
-        return f"conform-{secrets.token_hex(6)}"
+        return fresh_namespace()
 
     async def store(self, namespace: str | None = None) -> Recorded:
         """Return an open store, empty unless a namespace is named; it is closed at the end."""
@@ -203,12 +203,17 @@ async def value(store: Store, key: Key) -> Any:
 async def look(subject: Subject) -> Found:
     """Return what a store says of itself once it is open; raises what opening it raises."""
     before = peers()
-    async with subject.make("conform-look") as store:
+    async with subject.make(fresh_namespace()) as store:
         await store.names()
         return Found(
             url=store.url, shared=store.shared, durability=store.durability, atomicity=store.atomicity,
             warnings=store.warnings, peers=tuple(sorted(peers() - before)),
         )  # fmt: skip
+
+
+def fresh_namespace() -> str:
+    """Return a namespace that nobody has used."""
+    return f"conform-{secrets.token_hex(6)}"
 
 
 def peers() -> set[str]:

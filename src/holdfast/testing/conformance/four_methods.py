@@ -65,11 +65,11 @@ class Told:
         return await self._history.noted(f"{self._name}{asked}", answer, show)
 
 
-async def ready(case: Case, entity_name: str = "one", base_dir: str = "") -> Told:
+async def ready(case: Case, entity_name: str = "one", base_dir: str = "", adapter: str = "") -> Told:
     """Return an adapter object that is ready; its entity name has nothing to do with other cases'."""
-    adapter: Callable[[str, str], PersistBase] = named(case.subject.adapter)
+    make: Callable[[str, str], PersistBase] = named(adapter or case.subject.adapter)
     name = case.history.name().replace("store", "object")
-    persist = adapter(f"{case.folder.name}.{entity_name}", f"{base_dir or case.folder}/{PLACE}")
+    persist = make(f"{case.folder.name}.{entity_name}", f"{base_dir or case.folder}/{PLACE}")
     case.after(getattr(persist, "close", None))
     await persist.wait_for_init(True)
     return Told(persist, case.history, name)
@@ -99,6 +99,8 @@ async def methods(case: Case) -> None:
     for number, entity_id in enumerate(ids):
         case.same(await other.has_value(entity_id), True, f"has_value of {entity_id!r}")
         case.same(await other.read_value(entity_id), {"number": number}, f"read_value of {entity_id!r}")
+    case.history.clear()
+    await persist.write_value(7, {"number": -7})
     case.same(await other.has_value("7"), True, "has_value of '7', where 7 was written")
 
 
@@ -158,13 +160,10 @@ async def methods_own_values(case: Case) -> None:
 
 async def _written(case: Case, places: Sequence[tuple[str, str, str]]) -> None:
     """Write a value at each entity name, id and folder, and read all of them."""
-    made: dict[tuple[str, str], Told] = {}
     for number, (name, entity_id, folder) in enumerate(places):
-        if (name, folder) not in made:
-            made[name, folder] = await ready(case, name, folder)
-        await made[name, folder].write_value(entity_id, number)
+        await (await ready(case, name, folder)).write_value(entity_id, number)
     for number, (name, entity_id, folder) in enumerate(places):
-        found = await made[name, folder].read_value(entity_id)
+        found = await (await ready(case, name, folder)).read_value(entity_id)
         if repr(found) != repr(number):
             meets = places[found] if isinstance(found, int) and found < len(places) else found
             case.broken(f"{_place(places[number])} holds what was written at {_place(meets)}", [])

@@ -23,13 +23,16 @@ async def server_killed(case: Case) -> None:
     await prepare(address)
     logs: list[Path] = []
     turns = case.much(2)
+    everyone = [None, None] if case.subject.found.shared else [None]
     for _ in range(turns):
-        living = asyncio.ensure_future(bank_at(case, address, logs, [None, None], limit=case.pace.limit / 2))
-        await _more(logs, living)
+        living = asyncio.ensure_future(bank_at(case, address, logs, everyone, limit=case.pace.limit / 2))
+        await asyncio.sleep(0)  # the logs have names only then
+        newest = logs[-len(everyone) :]
+        await _more(newest, living)
         await asyncio.sleep(case.random.random() * 0.4)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
-        await _more(logs, living)
+        await _more(newest, living)
         stop = case.folder / "stop"
         stop.touch()
         await living
@@ -40,7 +43,6 @@ async def server_killed(case: Case) -> None:
 
 async def _more(logs: list[Path], living: "asyncio.Future[None]") -> None:
     """Wait until a commit more has been acknowledged."""
-    await asyncio.sleep(0)  # the logs have names only then
-    before = has_committed(*logs[-2:])
-    while not living.done() and has_committed(*logs[-2:]) <= before:
+    before = has_committed(*logs)
+    while not living.done() and has_committed(*logs) <= before:
         await asyncio.wait({living}, timeout=0.005)

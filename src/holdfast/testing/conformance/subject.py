@@ -6,10 +6,8 @@
 An *address* is what other processes are given: a URL, or `make:` and the name of a callable with its arguments.
 """
 
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +17,7 @@ from holdfast.errors import InvalidOption
 from holdfast.store import Durability, Store, open_store
 from holdfast.store.url import StoreUrl, parse
 from holdfast.testing.conformance.checks import Level
-from holdfast.testing.conformance.places import apart, in_folder
+from holdfast.testing.conformance.places import absent, apart, in_folder, tidy
 from holdfast.testing.own_adapter import ADAPTER, MAKE, store_of
 from holdfast.testing.servers.park import in_namespace
 from holdfast.testing.servers.process import ServerProcess
@@ -52,7 +50,8 @@ class Subject(Struct, kw_only=True):
     a view that only reads, beside a writer; `replica` that of a store which follows it; `at_folder` that of a store
     which keeps itself in a folder. `claims` is None for all that its durability allows. `keeps`: another store object
     finds what one has stored (False: it is in the object). `adapter` is the class of four methods below, where that
-    is what is examined. `real` is False for a stand-in whose durability says nothing of the real thing.
+    is what is examined; `replica_adapter` one that reads the replica to which that writes. `real` is False for a
+    stand-in whose durability says nothing of the real thing.
     """
 
     name: str
@@ -64,12 +63,14 @@ class Subject(Struct, kw_only=True):
     replica: Callable[[str], str] | None = None
     at_folder: Callable[[str], str] | None = None
     adapter: str = ""
+    replica_adapter: str = ""
     keeps: bool = True
     single: bool = False
     real: bool = True
     preload: tuple[str, ...] = ()
     patches: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     found: Found = Found()
 
     @classmethod
@@ -129,7 +130,7 @@ class Subject(Struct, kw_only=True):
 
         return cls(
             name=name or parsed.text, address=address if kept else None, keeps=kept, claims=_levels(claims),
-            make=lambda namespace: open_store(in_namespace(url, namespace)), places=made,
+            make=lambda namespace: open_store(in_namespace(url, namespace)), places=made, folders=absent(made),
             reader=(lambda namespace: f"{address(namespace)}&mode=ro") if _has_reader(parsed) else None,
             replica=(lambda namespace: in_namespace(replica, namespace)) if replica and kept else None,
             at_folder=in_folder(url) if kept else None,
@@ -155,6 +156,7 @@ class Subject(Struct, kw_only=True):
             "alone": (self.found.shared, "several processes may have it open"),
             "reader": (self.reader is None, "there is no view that only reads"),
             "replica": (self.replica is None, "it has no replica"),
+            "replica-adapter": (not self.replica_adapter, "the kit was told of no replica that it has"),
             "in-folder": (self.at_folder is None, "it does not keep itself in a folder"),
             "adapter": (not self.adapter, "it is no adapter of four methods"),
             "lasting": (Level.POWER_SAFE not in self.claimed, "it does not claim to survive a power cut"),
@@ -168,14 +170,8 @@ class Subject(Struct, kw_only=True):
         return self.server is not None or bool(self.found.peers) or scheme.startswith(SERVED)
 
     def tidy(self) -> None:
-        """Remove the folders and files that were made for it, if there are any."""
-        for found in (
-            found for place in self.places for found in Path(place).parent.glob(f"{Path(place).name}*")
-        ):
-            if found.is_dir():
-                shutil.rmtree(found, ignore_errors=True)
-            else:
-                found.unlink(missing_ok=True)
+        """Remove what was made for it beside what its URL names."""
+        tidy(self.places, self.folders)
 
 
 SERVED: Final = ("redis", "unix", "postgres", "mongodb")
