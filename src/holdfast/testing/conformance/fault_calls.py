@@ -19,6 +19,8 @@ from holdfast.testing.own_adapter import store_of
 __all__ = ("insists", "without_files")
 
 COMMITS: Final = 3
+MOST: Final = 16
+"""Files more than a store needs to open."""
 LIMIT: Final = 30.0
 
 
@@ -108,7 +110,7 @@ async def insists(*, address: str, warm: str, seed: int, traced: str) -> Told:
        needs=("elsewhere",))  # fmt: skip
 async def no_files_left(case: Case) -> None:
     """Allow a child no more open files, then one more, two more, …"""
-    for spare in range(case.much(4)):
+    for spare in range(min(case.much(4), MOST)):
         address, warm = case.address(case.namespace()), case.address(case.namespace())
         arguments = {"address": address, "warm": warm, "seed": case.seed, "spare": spare}
         life = await case.live(without_files, arguments, limit=LIMIT)

@@ -1,7 +1,8 @@
 """Power-safe: what was acknowledged is there, whole, after the power went, at whatever instant.
 
-For stores that keep themselves in a folder. Two ways: every state that a file system may leave, made from a trace of
-system calls (`holdfast.testing.explorer`), and real file systems whose disk is stopped dead (`…powercut`).
+Two ways: every state that a file system may leave, made from a trace of system calls (`holdfast.testing.explorer`),
+for stores that keep themselves in a folder; and real file systems whose disk is stopped dead (`…powercut`), under such
+a store or under a server.
 """
 
 import asyncio
@@ -16,8 +17,9 @@ from holdfast.testing.conformance.checks import Level, NotShown, check
 from holdfast.testing.conformance.script import Script, state_of
 from holdfast.testing.explorer import TraceAgain, Untraceable, explore, mark, marked, missing, trace
 from holdfast.testing.own_adapter import store_of
-from holdfast.testing.powercut import LoopDisk, NoDisk, cuts
+from holdfast.testing.powercut import LoopDisk, NoDisk, cuts, on_disk, server_cuts
 from holdfast.testing.powercut import missing as no_disk
+from holdfast.testing.servers.process import ServerProcess
 
 __all__ = ("IGNORED", "commits", "endless", "folder_address", "recovered")
 
@@ -76,6 +78,35 @@ def power_cut(case: Case) -> None:
                         case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
     except NoDisk as error:
         raise NotShown(str(error)) from error
+
+
+@check(Level.POWER_SAFE, promise="where its server's power is cut on ext4 and xfs, nothing acknowledged is lost",
+       needs=("elsewhere", "served"))  # fmt: skip
+def server_power_cut(case: Case) -> None:
+    """Put a server with the same settings on a loop-mounted disk, cut its power under a writer, start it, look."""
+    if case.subject.server is None:
+        raise NotShown("the kit was given no handle on its server, so it cannot put it on a disk of its own")
+    try:
+        for file_system in ("ext4", "xfs"):
+            if why := no_disk(file_system):
+                raise NotShown(why)
+            _server_cut(case, case.subject.server, file_system)
+    except (NoDisk, NotImplementedError) as error:
+        raise NotShown(str(error)) from error
+
+
+def _server_cut(case: Case, server: ServerProcess, file_system: str) -> None:
+    with LoopDisk(file_system) as disk, on_disk(server, disk) as moved:
+        address = case.address(case.namespace()).replace(f":{server.port}", f":{moved.port}")
+        look = recovered(address, case.seed)
+        cutting = server_cuts(
+            disk, moved, endless, address, str(case.seed),
+            check=lambda marks: look(disk.mount, marks), chance=case.random,
+        )  # fmt: skip
+        for cut in itertools.islice(cutting, case.much(2)):
+            case.tell(cuts=1, commits=cut.acknowledged)
+            if cut.problems:
+                case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
 
 
 def folder_address(case: Case) -> str:

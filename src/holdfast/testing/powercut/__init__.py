@@ -7,10 +7,11 @@
 `program(folder)` writes without end and tells what it asked for and what was acknowledged by
 `holdfast.testing.explorer.mark`; `check` is one for the explorer, too. `missing("ext4")` says what a machine lacks for
 it (root, loop devices, mkfs): then nothing is shown. `LoopDisk` needs Linux; it shows neither torn sectors nor what a
-disk's own cache loses.
+disk's own cache loses. `server_cuts` does the same to the disk of a server, `room` has small disks that are full.
 """
 
 from holdfast.testing.powercut.cutting import Cut, Failed, cuts
 from holdfast.testing.powercut.disk import FILE_SYSTEMS, LoopDisk, NoDisk, missing
+from holdfast.testing.powercut.serving import on_disk, server_cuts
 
-__all__ = ("FILE_SYSTEMS", "Cut", "Failed", "LoopDisk", "NoDisk", "cuts", "missing")
+__all__ = ("FILE_SYSTEMS", "Cut", "Failed", "LoopDisk", "NoDisk", "cuts", "missing", "on_disk", "server_cuts")

@@ -24,7 +24,7 @@ from holdfast.testing.explorer.checking import Check, problems
 from holdfast.testing.explorer.marks import ENVIRONMENT
 from holdfast.testing.powercut.disk import LoopDisk
 
-__all__ = ("Cut", "Failed", "cuts")
+__all__ = ("DONE", "Cut", "Failed", "command_of", "cuts", "until_cut")
 
 LIMIT: Final = 60.0
 ASKED: Final = "asked "
@@ -57,20 +57,25 @@ def cuts(
     before has left. Most cuts come within `longest` seconds of its first mark; others while it starts. Raises Failed.
     """
     known: list[str] = []
-    name = f"{program.__module__}:{program.__qualname__}"
-    command = [sys.executable, "-m", "holdfast.testing.explorer.child", name, str(disk.mount), *arguments]
+    command = command_of(program, str(disk.mount), *arguments)
     with tempfile.TemporaryDirectory(prefix="holdfast-marks-") as aside:
         marks = Path(aside) / "marks"
         while True:
             marks.write_text("".join(f"{line}\n" for line in known))
-            told = _one(disk, command, marks, chance, longest)
+            told = until_cut(disk, command, marks, chance, longest)
             disk.restart()
             fresh = [line for line in told[len(known) :] if line.startswith(DONE)]
             known = told
             yield Cut(len(fresh), _checked(disk, check, told), tuple(told))
 
 
-def _one(
+def command_of(program: Callable[..., object], *arguments: str) -> list[str]:
+    """Return the command that calls a function by its name, in a process of its own."""
+    name = f"{program.__module__}:{program.__qualname__}"
+    return [sys.executable, "-m", "holdfast.testing.explorer.child", name, *arguments]
+
+
+def until_cut(
     disk: LoopDisk, command: Sequence[str], marks: Path, chance: random.Random, longest: float
 ) -> list[str]:
     """Run the program until the power is cut, and return the marks that count."""

@@ -61,6 +61,7 @@ class LoopDisk:
         self._folder = Path(
             tempfile.mkdtemp(prefix="holdfast-disk-", dir=memory if memory.is_dir() else None)
         )
+        self._folder.chmod(0o711)  # a server that runs as another user has to get through
         self._image = self._folder / "image"
         self.mount = self._folder / "mount"
         self._watch: subprocess.Popen[bytes] | None = None
