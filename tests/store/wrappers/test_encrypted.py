@@ -281,7 +281,11 @@ async def test_rotation() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"), [(new_key("other"), "'k1'"), (new_key("k1"), "another key of that name")]
+    ("keys", "words"),
+    [
+        pytest.param(new_key("other"), "'k1'", id="another name"),
+        pytest.param(new_key("k1"), "another key of that name", id="another key"),
+    ],
 )
 async def test_a_wrong_key_is_told_at_open_and_changes_nothing(keys: str, words: str) -> None:
     async with Bench() as bench:
@@ -416,3 +420,18 @@ def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(network, "import_module", missing)
     with pytest.raises(Unsupported, match=r"holdfast\[encrypt\]"):
         encrypted(open_store("memory:"), KEY)
+
+
+def test_a_key_written_the_other_way_round_is_not_shown() -> None:
+    secret = "A" * 43
+    with pytest.raises(InvalidOption, match="number 1 is not") as caught:
+        Keyring(f"{secret}:2026-11")
+    assert secret not in repr(caught.value.facts)
+
+
+@pytest.mark.parametrize("at", [[1, 2**63], [0, 1], [-1, 10**30]])
+def test_an_event_whose_place_cannot_be_is_corrupt(at: list[int]) -> None:
+    sealer = Sealer(Keyring("k:" + "A" * 43), "default")
+    document = {**sealer.append("s", b"1", "v", (1, 1)), "at": at}
+    with pytest.raises(Corrupt):
+        sealer.event(Event("s", 1, document, "v"))
