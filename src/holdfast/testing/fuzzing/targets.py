@@ -1,0 +1,39 @@
+"""Every target by name."""
+
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ("CONTROLS", "TARGETS")
+
+_HERE: Final = "holdfast.testing.fuzzing"
+
+TARGETS: Final[Mapping[str, str]] = {
+    "file.read": f"{_HERE}.file_store:read",
+    "file.opened": f"{_HERE}.file_store:opened",
+    "file.verified": f"{_HERE}.file_store:verified",
+    "file.repaired": f"{_HERE}.file_store:repaired",
+    "file.segment": f"{_HERE}.file_parts:segment",
+    "file.envelope": f"{_HERE}.file_parts:envelope",
+    "file.manifest": f"{_HERE}.file_parts:manifest",
+    "file.stream": f"{_HERE}.file_parts:stream",
+    "file.lock": f"{_HERE}.file_parts:lock",
+    "file.name": f"{_HERE}.file_parts:name",
+    "value": f"{_HERE}.documents:value",
+    "entity": f"{_HERE}.documents:entity",
+    "adapter.row": f"{_HERE}.documents:adapter_row",
+    "replicated": f"{_HERE}.documents:replicated",
+    "encrypted": f"{_HERE}.documents:encrypted",
+    "encrypted.keys": f"{_HERE}.documents:keys",
+    "candles": f"{_HERE}.market:candles",
+    "times": f"{_HERE}.market:times",
+    "url": f"{_HERE}.urls:url",
+    "url.password": f"{_HERE}.urls:password",
+    "http.answers": f"{_HERE}.http:answers",
+    "http.requests": f"{_HERE}.http:requests",
+    "exported": f"{_HERE}.exported:exported",
+}
+
+CONTROLS: Final[Mapping[str, str]] = {
+    name: f"{_HERE}.controls:{name}" for name in ("believing", "forgetful", "raw")
+}
+"""Readers with a bug, which must be found."""
