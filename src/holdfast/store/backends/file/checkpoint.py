@@ -67,8 +67,7 @@ class Checkpointer:
         """Make everything up to `snapshot.head` durable outside the journal."""
         streams = dict(self.manifest.streams)
         for stream, tail in snapshot.tails.items():
-            folder, chunks = self._layout.stream(stream), streams.get(stream, [])
-            streams[stream] = append(self._disk, folder, stream, chunks, tail)
+            streams[stream] = append(self._disk, self._layout, stream, streams.get(stream, []), tail)
         recent = {
             commit_id: snapshot.zero + int(since * 1000) for commit_id, since in snapshot.recent.items()
         }

@@ -124,9 +124,9 @@ def _miss(layout: Layout, loaded: Loaded, found: dict[Key, Stored], unreadable: 
                 _miss_one(loaded, key, unreadable)
     for key in loaded.touched:
         _claim_unreadable(loaded, key, unreadable, "restored")
-    for path, finding in unreadable.items():
+    for path, finding in list(unreadable.items()):
         if finding.key is None:
-            _break_nameless(loaded, path, finding)
+            _name(loaded, path, found, unreadable)
 
 
 def _miss_one(loaded: Loaded, key: Key, unreadable: dict[str, Finding]) -> None:
@@ -167,14 +167,20 @@ def _restore(loaded: Loaded) -> None:
             loaded.aside.append(finding.path)
 
 
-def _break_nameless(loaded: Loaded, path: str, finding: Finding) -> None:
-    """Break the key that an unreadable file is named for: what is there and unreadable is not absent."""
+def _name(loaded: Loaded, path: str, found: dict[Key, Stored], unreadable: dict[str, Finding]) -> None:
+    """Break the key that an unreadable file is named for: what is there and unreadable is not absent.
+
+    Not where the journal has the key, which then has another place, nor where its own file is whole.
+    """
     folder, name = path.split("/")[-2:]
     key = _named(folder, name.removesuffix(SUFFIX))
-    if key is None:
-        loaded.findings.append(finding)
+    if key in loaded.touched:
+        unreadable[path] = structs.replace(unreadable[path], kind="restored", key=key)
+        loaded.findings.append(unreadable[path])
+    elif key is None or key in found:
+        loaded.findings.append(unreadable[path])
     else:
-        _break(loaded, key, structs.replace(finding, key=key))
+        _break(loaded, key, structs.replace(unreadable[path], key=key))
 
 
 def _named(folder: str, name: str) -> Key | None:

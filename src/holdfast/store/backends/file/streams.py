@@ -20,6 +20,7 @@ from holdfast.store.backends.file.faults import UNDECODABLE
 from holdfast.store.backends.file.findings import corrupt_store
 from holdfast.store.backends.file.layout import Layout
 from holdfast.store.backends.file.manifest import Chunk, Manifest
+from holdfast.store.backends.file.quarantine import keep
 from holdfast.store.backends.file.segments import listed
 from holdfast.store.base import Version
 
@@ -80,12 +81,12 @@ def chunk_path(folder: str, chunk: Chunk) -> str:
 
 
 def append(
-    disk: Disk, folder: str, stream: str, chunks: Sequence[Chunk], tail: Sequence[Tail]
+    disk: Disk, layout: Layout, stream: str, chunks: Sequence[Chunk], tail: Sequence[Tail]
 ) -> list[Chunk]:
     """Write `tail` behind `chunks` and return the chunks as they are then; not durable, nothing of it counts
     until a manifest says so.
     """
-    result = list(chunks)
+    result, folder = list(chunks), layout.stream(stream)
     disk.make_folder(folder)
     number = result[-1].first + result[-1].count if result else 1
     for lines in _pieces(stream, number, tail):
@@ -93,7 +94,7 @@ def append(
         if last is None or last.length >= CHUNK_BYTES or not _reaches(disk, folder, last):
             last = Chunk(number, 0, 0, 0)
             result.append(last)
-        result[-1] = _extend(disk, folder, last, lines)
+        result[-1] = _extend(disk, layout, chunk_path(folder, last), last, lines)
         number += len(lines)
     points.reached("streams.appended")
     return result
@@ -139,12 +140,12 @@ def _reaches(disk: Disk, folder: str, chunk: Chunk) -> bool:
     return stamp is not None and stamp[2] >= chunk.length
 
 
-def _extend(disk: Disk, folder: str, chunk: Chunk, lines: Sequence[bytes]) -> Chunk:
-    path = chunk_path(folder, chunk)
+def _extend(disk: Disk, layout: Layout, path: str, chunk: Chunk, lines: Sequence[bytes]) -> Chunk:
     data = b"".join(lines)
     fd = disk.create(path) if disk.stamp(path) is None else disk.open(path, write=True)
     try:
         if disk.size(fd) > chunk.length:  # the rest of a checkpoint that did not get to its manifest
+            _keep_damaged(disk, layout, path, chunk)
             disk.truncate(fd, chunk.length)
         disk.write(fd, data, chunk.length)
     finally:
@@ -153,17 +154,37 @@ def _extend(disk: Disk, folder: str, chunk: Chunk, lines: Sequence[bytes]) -> Ch
     return Chunk(chunk.first, chunk.count + len(lines), chunk.length + len(data), checksum)
 
 
+def _keep_damaged(disk: Disk, layout: Layout, path: str, chunk: Chunk) -> None:
+    """Copy a file to the quarantine where it is longer because it is damaged: its end may be of good events."""
+    if zlib.crc32(disk.read(path)[: chunk.length]) != chunk.checksum:
+        keep(disk, layout, path)
+
+
 def read_chunk(disk: Disk, folder: str, chunk: Chunk, stream: str) -> list[Line]:
     """Return the events of a chunk; raises Corrupt unless every byte is as the manifest says."""
     path = chunk_path(folder, chunk)
-    reason = "is missing"
+    reason, numbers = "is missing", range(chunk.first, chunk.first + chunk.count)
     if disk.stamp(path) is not None:
         data = disk.read(path)[: chunk.length]
         if len(data) == chunk.length and zlib.crc32(data) == chunk.checksum:
-            return list(_decoder.decode_lines(data))
-        reason = "is cut short" if len(data) < chunk.length else "has another content than its checksum says"
+            lines = _decoded(data)
+            if [(line.stream, line.number) for line in lines] == [(stream, number) for number in numbers]:
+                return lines
+            reason = "holds other events than the manifest says"
+        else:
+            reason = (
+                "is cut short" if len(data) < chunk.length else "has another content than its checksum says"
+            )
     message = f"stream {stream!r} cannot be trusted: {path} {reason}; run `holdfast store repair`"
     raise Corrupt(message, key=None, stream=stream, reason=reason, path=path)
+
+
+def _decoded(data: bytes) -> list[Line]:
+    """Return the lines of a file that is as its checksum says, none where they are no events."""
+    try:
+        return list(_decoder.decode_lines(data))
+    except UNDECODABLE:
+        return []
 
 
 def check_newest(disk: Disk, layout: Layout, manifest: Manifest) -> None:
