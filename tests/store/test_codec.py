@@ -179,3 +179,14 @@ def test_schema_keeps_its_field_to_itself() -> None:
 
     with pytest.raises(InvalidOption):
         Schema(Odd, "odd", 1)
+
+
+@pytest.mark.parametrize("data", [b'"\xff"', b'{"\xc3(":1}', b"[" * 100_000, b"[1", b""])
+def test_bytes_that_are_no_json_are_corrupt(data: bytes) -> None:
+    with pytest.raises(Corrupt, match="not JSON"):
+        decode(data)
+
+
+def test_a_version_of_thousands_of_digits_is_corrupt() -> None:
+    with pytest.raises(Corrupt, match="is of schema"):
+        Schema(Struct, "thing", 1).from_document({"schema": "thing/" + "9" * 5_000})

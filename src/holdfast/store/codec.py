@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 64
 INT64_MIN: Final = -(2**63)
 INT64_MAX: Final = 2**63 - 1
 USUAL_DEPTH: Final = 6
+LONGEST_VERSION: Final = 18
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -66,7 +67,7 @@ def decode(data: bytes) -> Any:
     """Return the value that `encode` was given; raises Corrupt where `data` is not JSON."""
     try:
         return _decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without an end
         raise Corrupt(f"stored bytes are not JSON: {error}", key=None, reason="not JSON") from error
 
 
@@ -194,8 +195,10 @@ class Schema(Generic[T]):
         if not isinstance(label, str):
             raise self._corrupt("has no field `schema`")
         name, _, number = label.rpartition("/")
-        if name != self.name or not (number.isascii() and number.isdigit()):
-            raise self._corrupt(f"is of schema {label!r}, not {self.name!r}")
+        if name != self.name or not (
+            number.isascii() and number.isdigit() and len(number) <= LONGEST_VERSION
+        ):
+            raise self._corrupt(f"is of schema {label!r:.80}, not {self.name!r}")
         if int(number) > self.version:
             message = (
                 f"document of schema {label!r}: this Holdfast reads up to version {self.version}; upgrade it"

@@ -22,6 +22,7 @@ from holdfast.store.backends.memory import MemoryStore
 from holdfast.store.tools import copy, differences, export, import_file
 from holdfast.store.tools.importing import PortableFile
 from holdfast.store.tools.mark import MARK_KEY
+from holdfast.store.tools.portable import decode_line
 from holdfast.store.wrappers.base import Wrapper
 from tests.store.tools.filling import EVENTS, fill
 
@@ -213,3 +214,8 @@ async def test_an_unfinished_copy_is_not_exported(tmp_path: Path) -> None:
         await target.commit([Put(MARK_KEY, {**record.value, "state": "copying"})])
     with pytest.raises(InvalidOption, match="unfinished"):
         await export(target, str(tmp_path / "p"))
+
+
+def test_a_line_that_is_nested_without_an_end_is_none() -> None:
+    with pytest.raises(ValueError, match="nested"):
+        decode_line(b'{"holdfast":' + b"[" * 100_000)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from holdfast.errors import Conflict, InvalidKey, InvalidOption, NotOpen, Unavailable, Unsupported
+from holdfast.errors import Conflict, Corrupt, InvalidKey, InvalidOption, NotOpen, Unavailable, Unsupported
 from holdfast.store import (
     ABSENT,
     Append,
@@ -31,7 +31,7 @@ from holdfast.store.wrappers.base import Wrapper
 from holdfast.store.wrappers.keyring import new_key
 from holdfast.store.wrappers.replicated import Replicated, promote, replicated, status, unreplicate
 from holdfast.store.wrappers.replicated.outbox import Outbox
-from holdfast.store.wrappers.replicated.records import OWED, Owed, Primary, Replica
+from holdfast.store.wrappers.replicated.records import OWED, Owed, Primary, Replica, owed_of
 from holdfast.testing.servers.postgres import PostgresServer
 from holdfast.testing.servers.redis import RedisServer
 from holdfast.testing.simulation.disk import SimulatedDisk
@@ -454,3 +454,9 @@ class Beating(Wrapper):
             yield record
         if entity_name == worker_key("").entity_name and after is not None:
             await self._beat()
+
+
+def test_a_debt_that_is_nested_without_an_end_is_corrupt() -> None:
+    owed = Record(Key("holdfast.replication.owed", "c"), {"at": 1, "effects": "[" * 100_000}, "v")
+    with pytest.raises(Corrupt, match="no document of replication"):
+        owed_of(1, owed)

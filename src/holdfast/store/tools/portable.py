@@ -109,6 +109,13 @@ def decode_line(data: bytes) -> Line:
     decoder = KINDS.get(data.partition(b":")[0])
     if decoder is None:
         raise ValueError("is no line of a portfolio")
+    try:
+        return _line(decoder, data)
+    except RecursionError as error:
+        raise ValueError("is nested without an end") from error
+
+
+def _line(decoder: msgspec.json.Decoder[Any], data: bytes) -> Line:
     if decoder is _FIRST and (found := msgspec.json.decode(data).get("format")) != FORMAT:
         raise FromTheFuture(
             f"this is a portfolio of format {found!r}, and this Holdfast reads {FORMAT}: upgrade it",

@@ -49,8 +49,8 @@ class Keyring:
         self._aesgcm: Any = driver("cryptography.hazmat.primitives.ciphers.aead", extra="encrypt").AESGCM
         self._random = random
         self._ciphers: dict[str, Any] = {}
-        for part in re.split(r"[,\s]+", text.strip()):
-            self._add(part)
+        for number, part in enumerate(re.split(r"[,\s]+", text.strip()), 1):
+            self._add(part, number)
         self.current = next(iter(self._ciphers))
 
     @property
@@ -77,7 +77,7 @@ class Keyring:
             raise Tampered from error
         return plain
 
-    def _add(self, part: str) -> None:
+    def _add(self, part: str, number: int) -> None:
         name, colon, encoded = part.partition(":")
         if not colon or not NAME.fullmatch(name):
             raise InvalidOption(
@@ -85,7 +85,10 @@ class Keyring:
             )
         secret = _decoded(encoded)
         if len(secret) != KEY_BYTES:
-            raise InvalidOption(f"encryption key {name!r} is not base64url of {KEY_BYTES} bytes", key=name)
+            # What stands in the name's place may be the secret itself, the other way round.
+            raise InvalidOption(
+                f"encryption key number {number} is not name:base64url of {KEY_BYTES} bytes", number=number
+            )
         called = f"{name}.{_fingerprint(secret)}"
         if any(known.rpartition(".")[0] == name for known in self._ciphers):
             raise InvalidOption(f"there are two encryption keys named {name!r}", key=name)

@@ -3,13 +3,13 @@
 {"holdfast.encrypted": 1, "key": "2026-11.9f3c1a…", "nonce": "…", "data": "…"}        an event has "at": [2, 3] too
 """
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
 from holdfast.errors import Corrupt, FromTheFuture
 from holdfast.store.base import CommitId, Event, Key, Record, Version
-from holdfast.store.codec import decode, encode
+from holdfast.store.codec import INT64_MAX, decode, encode
 from holdfast.store.wrappers.keyring import Keyring, Sealed, Tampered
 
 __all__ = ("Order", "Sealer")
@@ -20,7 +20,8 @@ PLAIN: Final = "is not encrypted: written past the encryption, or before it (`ho
 CHANGED: Final = "is not what was encrypted for this place: damaged, tampered with, or moved here"
 DISORDER: Final = "does not follow the event before it as it was written: events were moved or left out"
 
-At = tuple[int, int]
+Place = Annotated[int, msgspec.Meta(ge=1, le=INT64_MAX)]
+At = tuple[Place, Place]
 """Which event of its commit and stream, from 1, and of how many."""
 
 

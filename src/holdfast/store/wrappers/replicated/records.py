@@ -146,7 +146,7 @@ def owed_of(number: int, record: Record) -> Owed:
     found = _converted(record.value, _OwedDocument, record.key)
     try:
         effects = _effects.decode(found.effects)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise _corrupt(record.key, error) from error
     return Owed(number, record.key.entity_id, found.at, effects)
 
