@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -155,6 +155,8 @@ def _parts(url: str, text: str) -> SplitResult:
     """Take a URL into its parts; raises InvalidOption where a password may have taken it apart elsewhere."""
     if any(letter < " " for letter in url):
         raise InvalidOption(f"{text!r} holds a control character; percent-encode it", url=text)
+    if not _is_utf8(url):  # what is decoded in another way would name another place
+        raise InvalidOption(f"{text!r} is not UTF-8, or not in what is percent-encoded", url=text)
     try:
         parts = urlsplit(url)
     except ValueError:  # whose text may hold the password
@@ -164,6 +166,15 @@ def _parts(url: str, text: str) -> SplitResult:
     if "@" in parts.path and (":" in parts.netloc or ":" in parts.path.partition("@")[0]):
         raise InvalidOption(f"{text!r} has an @ behind its host; {ENCODE}", url=text)
     return parts
+
+
+def _is_utf8(url: str) -> bool:
+    try:
+        url.encode()
+        unquote_to_bytes(url).decode()
+    except UnicodeError:
+        return False
+    return True
 
 
 def _options(text: str, parts: SplitResult) -> dict[str, str]:
