@@ -169,3 +169,47 @@ def test_real_candles() -> None:
     series = read_candles(REAL)
     assert len(series) > 1_000
     assert len(series.resample("1h")) > 10
+
+
+@pytest.mark.parametrize("at", [12, 40, -9])
+def test_a_packed_file_with_a_changed_byte_is_broken(tmp_path: Path, at: int) -> None:
+    path = tmp_path / "candles.csv.gz"
+    data = bytearray(gzip.compress("\n".join(rows()).encode()))
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+    with pytest.raises(BadCandles, match="broken gzip"):
+        read_candles(path)
+
+
+def test_a_packed_file_that_unpacks_without_an_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.market.csv.LARGEST", 1_000)
+    path = tmp_path / "candles.csv.gz"
+    path.write_bytes(gzip.compress(bytes(1_001)))
+    with pytest.raises(BadCandles, match="unpacks to more"):
+        read_candles(path)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ("timestamp,open\rhigh,low,close,volume\n1,1,1,1,1,1", "no line of CSV"),
+        (f"{HEADER}\n" + '"' + "x" * 200_000 + '",1,1,1,1,1', "no line of CSV"),
+        (f"{HEADER}\n,,,,,\n,,,,,\n", "no candle"),
+        (f"{HEADER}\n{'9' * 40},1,1,1,1,1", "neither ISO 8601"),
+        (f"{HEADER}\n{10**23},1,1,1,1,1", "neither ISO 8601"),
+        (f"{HEADER}\n1704067200,1,1,1,1,1\n1704067260,1,1,1,1,1\n{2**61 + 1704067320},1,1,1,1,1", "line 4"),
+    ],
+)
+def test_what_no_reader_of_csv_or_numbers_takes_is_refused(tmp_path: Path, body: str, complaint: str) -> None:
+    path = tmp_path / "candles.csv"
+    path.write_text(body, newline="")
+    with pytest.raises(BadCandles, match=complaint):
+        read_candles(path)
+
+
+def test_times_of_two_units_are_read_alike_fast_and_slowly(tmp_path: Path) -> None:
+    first, second, *_ = rows(spell=lambda at: str(at // 1000))[1:]
+    later = second.replace(second.partition(",")[0], str(SERIES[1].at))
+    assert read_candles(written(tmp_path, [HEADER, first, later])) == SERIES[:2]

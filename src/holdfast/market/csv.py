@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from io import BytesIO, StringIO
 from pathlib import Path
@@ -20,6 +21,7 @@ __all__ = ("read_candles",)
 TIMES: Final = ("timestamp", "time", "date")
 VALUES: Final = ("open", "high", "low", "close", "volume")
 GZIP: Final = b"\x1f\x8b"
+LARGEST: Final = 1 << 30
 LONGEST_TIME: Final = 48
 CORRECT: Final = "Correct the value."
 
@@ -60,15 +62,22 @@ def read_candles(path: str | Path) -> Series:
 
 def _bytes(path: str | Path) -> bytes:
     data = Path(path).read_bytes()
+    if not data.startswith(GZIP):
+        return data
     try:
-        return gzip.decompress(data) if data.startswith(GZIP) else data
-    except (OSError, EOFError) as error:
+        with gzip.open(BytesIO(data)) as file:
+            found = file.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise BadCandles(f"{path} is a broken gzip file: {error}", row=0, reason=str(error)) from error
+    if len(found) > LARGEST:
+        reason = f"unpacks to more than {LARGEST:,} bytes"
+        raise BadCandles(f"{path} {reason}, which no candles do: unpack and look at it", row=0, reason=reason)
+    return found
 
 
 def _header(path: str, data: bytes) -> File:
     head, _, body = data.removeprefix(b"\xef\xbb\xbf").partition(b"\n")
-    names = [name.strip().lower() for name in next(csv.reader([head.decode(errors="replace")]), [])]
+    names = [name.strip().lower() for name in _names(path, head)]
     time = next((name for name in TIMES if name in names), "")
     missing = [*([] if time else [" or ".join(TIMES)]), *(name for name in VALUES if name not in names)]
     if missing:
@@ -82,6 +91,13 @@ def _header(path: str, data: bytes) -> File:
     if not body.strip():
         raise BadCandles(f"{path} has no candle after its header", row=2, reason="no candle")
     return File(path, body, tuple(names.index(name) for name in (time, *VALUES)), time)
+
+
+def _names(path: str, head: bytes) -> list[str]:
+    try:
+        return next(csv.reader([head.decode(errors="replace")]), [])
+    except csv.Error as error:
+        raise BadCandles(f"{path}, line 1: is no line of CSV: {error}", row=1, reason=str(error)) from error
 
 
 def _fast(file: File) -> Series | None:
@@ -99,7 +115,7 @@ def _fast(file: File) -> Series | None:
             encoding="latin-1",
         )
         at = moments(rows["at"])
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return Series(at, *(np.ascontiguousarray(rows[name]) for name in VALUES))
 
@@ -107,14 +123,22 @@ def _fast(file: File) -> Series | None:
 def _slow(file: File) -> list[Sequence[float]]:
     """Return the six columns read value by value; raises BadCandles for the first that is none."""
     rows = [_row(file, line, row) for line, row in _rows(file)]
+    if not rows:
+        raise BadCandles(f"{file.path} has no candle after its header", row=2, reason="no candle")
     return list(zip(*rows, strict=True))
 
 
 def _rows(file: File) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader(StringIO(file.body.decode(errors="replace"), newline=""))
-    for row in reader:
-        if row and any(value.strip() for value in row):
-            yield reader.line_num + 1, row
+    try:
+        for row in reader:
+            if row and any(value.strip() for value in row):
+                yield reader.line_num + 1, row
+    except csv.Error as error:
+        line = reader.line_num + 1
+        raise BadCandles(
+            f"{file.path}, line {line}: is no line of CSV: {error}", row=line, reason=str(error)
+        ) from error
 
 
 def _row(file: File, line: int, row: list[str]) -> list[float]:

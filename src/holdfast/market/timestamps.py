@@ -16,6 +16,8 @@ __all__ = ("moment", "moments")
 NUMBER: Final = re.compile(r"\d+(\.\d*)?")
 PLAIN: Final = re.compile(rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(?:Z|[+-]00:?00)?")
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = 10**15
+"""Milliseconds: some thirty thousand years from now."""
 MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -25,7 +27,10 @@ def moment(text: str) -> int:
     The unit of a number shows in its size; a part of a millisecond is rounded up. Raises ValueError.
     """
     if NUMBER.fullmatch(text):
-        return ceil(Fraction(text) * Fraction(*_unit(int(text.partition(".")[0]))))
+        found = ceil(Fraction(text) * Fraction(*_unit(int(text.partition(".")[0]))))
+        if found >= LATEST:
+            raise ValueError("a number that is no time, whatever its unit")
+        return found
     read = datetime.fromisoformat(text)
     read = read if read.tzinfo else read.replace(tzinfo=UTC)
     return -((EPOCH - read) // MILLISECOND)
@@ -40,6 +45,8 @@ def moments(texts: NDArray[np.bytes_]) -> Ints:
     if first.isdigit():
         times = texts.astype(np.int64)
         milliseconds, units = _unit(int(times[0]))
+        if _unit(int(times.min())) != _unit(int(times.max())):
+            raise ValueError("not a column of one unit")
         return -(-times * milliseconds // units)
     plain = PLAIN.fullmatch(first)
     if plain is None or not _alike(texts):
