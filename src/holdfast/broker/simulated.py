@@ -141,7 +141,8 @@ class SimulatedBroker:
             if status == 200:
                 return msgspec.json.decode(answer, type=type)
             refusal = msgspec.json.decode(answer, type=Refusal) if status == 409 else None
-        except (aiohttp.ClientError, TimeoutError, msgspec.MsgspecError) as error:
+        # An answer that is none: no HTTP, no JSON, no UTF-8, or nested without an end.
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
             raise Unknown(f"{self.name}: no answer from {self.url}{path}: {error!r}") from error
         if refusal is None or refusal.reason == "duplicate" or method != "POST":
             reason = refusal.reason if refusal else str(status)
@@ -156,7 +157,11 @@ class SimulatedBroker:
         return self._session
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:  # nobody is there to close it
+            await self.close()
+            raise
         return self
 
     async def __aexit__(

@@ -91,7 +91,7 @@ class SimulatedExchange:
     def _decoded(self, body: bytes, type: type[T]) -> T:
         try:
             return msgspec.json.decode(body, type=type)
-        except msgspec.MsgspecError as error:
+        except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without an end
             raise Unavailable(f"{self.name}: answered what is no {type}: {body[:80]!r}") from error
 
     def _refused(self, status: int, path: str, text: str) -> Exception:
@@ -109,7 +109,11 @@ class SimulatedExchange:
         return self._session
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:  # nobody is there to close it
+            await self.close()
+            raise
         return self
 
     async def __aexit__(
