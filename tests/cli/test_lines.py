@@ -2,7 +2,7 @@ from typing import Any, get_args
 
 import pytest
 
-from holdfast.cli.lines import facts_of, line, number
+from holdfast.cli.lines import facts_of, line, moment, number
 from holdfast.trading import events as e
 from holdfast.trading.events import Happening
 
@@ -64,3 +64,8 @@ def test_facts_name_the_stream() -> None:
 )
 def test_numbers(value: float, said: str) -> None:
     assert number(value) == said
+
+
+@pytest.mark.parametrize("at", [10**30, -(10**30), 10**16, 2**63 - 1])
+def test_a_time_of_no_calendar_is_shown_as_it_is(at: int) -> None:
+    assert moment(at) == f"{at} ms"

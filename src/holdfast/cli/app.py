@@ -14,7 +14,7 @@ from holdfast.cli.lines import moment
 from holdfast.cli.output import Output
 from holdfast.errors import HoldfastError, InvalidOption, StoreInUse
 
-__all__ = ("app_for", "run")
+__all__ = ("app_for", "run", "sentence")
 
 SUMMARY: Final = """Backtest and live-trade strategies whose state survives kill -9, power loss and restarts.
 
@@ -74,7 +74,7 @@ def run(argv: Sequence[str]) -> int:
     except (CycloptsError, HoldfastError, KeyboardInterrupt, *codes.OF_FILES) as error:
         if os.environ.get(TRACEBACK) or words != asked:
             traceback.print_exception(error)
-        output.error(_sentence(error, words), kind=type(error).__name__)
+        output.error(sentence(error, words), kind=type(error).__name__)
         return codes.of(error)
 
 
@@ -86,7 +86,8 @@ def _check_command(words: Sequence[str]) -> None:
             raise InvalidOption(f"there is no command {word!r}{alike}. See `holdfast --help`.")
 
 
-def _sentence(error: BaseException, words: Sequence[str]) -> str:
+def sentence(error: BaseException, words: Sequence[str]) -> str:
+    """Return what somebody who gave these words is told of an error; never raises."""
     match error:
         case CycloptsError():
             return f"{error} See `{_help_of(words)}`."

@@ -21,8 +21,11 @@ TROUBLE = (
 
 
 def moment(at: int) -> str:
-    """Return milliseconds since 1970 as text, in UTC."""
-    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """Return milliseconds since 1970 as text, in UTC; as a number where they are no time of any calendar."""
+    try:
+        return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError):
+        return f"{at} ms"
 
 
 def number(value: float) -> str:
