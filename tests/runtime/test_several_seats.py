@@ -1,4 +1,4 @@
-"""Several symbols of one run on a market that waits: one whose answer is lost holds up the others, and none is cut short."""
+"""Several symbols on a market that waits: one whose answer is lost holds up the others, and none is cut short."""
 
 import asyncio
 from typing import Any

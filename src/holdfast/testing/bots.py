@@ -15,7 +15,7 @@ from holdfast.testing.scenarios import SCENARIOS, Scenario, Wish, desk_of, minut
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import Stopped
 
-__all__ = ("PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded")
+__all__ = ("PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded", "traded_on")
 
 PATIENCE: Final = Patience(attempts=7, first=0.01, longest=0.2)
 MARKET_ENDED: Final = "the market ended"
@@ -69,19 +69,34 @@ async def traded(
     scenario: Scenario, url: str, store: str, *, symbols: Sequence[str] = (), **options: Any
 ) -> dict[str, Any]:
     """Trade a scenario that need not be among the known ones; see `trade_scenario`."""
-    desk = desk_of(scenario, adapters=adapters_at(store))
+    return await traded_on(
+        desk_of(scenario, adapters=adapters_at(store)), scenario, url, symbols=symbols, **options
+    )
+
+
+async def traded_on(
+    desk: Desk,
+    scenario: Scenario,
+    url: str,
+    *,
+    symbols: Sequence[str] = (),
+    session: Any = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Trade a scenario on a desk that has its strategy; `session` is what asks the exchange, in place of HTTP."""
     made: list[WishingExchange] = []
 
     def exchange() -> WishingExchange:
-        made[:] = [WishingExchange(url)]
+        made[:] = [WishingExchange(url, session=session)]
         made[0].wishes = scenario.wishes
         return made[0]
 
-    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url))
+    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url, session=session))
     resume, told = False, 0
     while True:
         run = desk.live.run(
-            list(symbols) or scenario.symbols, poll=0.01, patience=PATIENCE, resume=resume, **options
+            list(symbols) or scenario.symbols,
+            **{"poll": 0.01, "patience": PATIENCE, "resume": resume, **options},
         )
         over, events, halted = await ended(desk, run, made)
         told += events

@@ -22,7 +22,7 @@ from holdfast.trading.ids import operation_id, signal_id
 from holdfast.trading.order import OrderState, total
 from holdfast.trading.signal import SignalRow
 
-__all__ = ("Picture", "different", "doubled", "lost", "picture", "renamed")
+__all__ = ("Picture", "different", "doubled", "lost", "picture", "renamed", "stored")
 
 ROOM: Final = 1e-9
 LONGEST: Final = 100
@@ -57,7 +57,7 @@ class Picture(Struct, frozen=True, kw_only=True):
 
 def picture(url: str, store: str) -> Picture:
     """Return what is at the exchange's session and in the store, both as they are now; for no running loop."""
-    history, documents, halted = asyncio.run(_stored(store))
+    history, documents, halted = asyncio.run(_stored_at(store))
     return Picture(
         orders=tuple(msgspec.json.decode(_get(f"{url}/orders"), type=list[Entry])),
         witness=msgspec.json.decode(_get(f"{url}/witness"), type=Witness),
@@ -95,7 +95,8 @@ def lost(seen: Picture) -> list[str]:
     A symbol that is halted by name is known to need a person, and is left to them.
     """
     known = _told(seen)
-    halted = {symbol for symbol in seen.witness.positions if any(symbol in text for text in seen.halted)}
+    symbols = {*seen.witness.positions, *(entry.order.symbol for entry in seen.orders)}
+    halted = {symbol for symbol in symbols if any(symbol in text for text in seen.halted)}
     wrong = []
     for entry in seen.orders:
         if not entry.state.fills or entry.order.symbol in halted:
@@ -141,9 +142,14 @@ def _unsettled(seen: Picture) -> list[str]:
     return [f"{row.symbol}: an intent is not settled" for row in open_rows if not seen.halted]
 
 
-async def _stored(url: str) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
+async def stored(store: Store) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
+    """Return a store's side of a picture: the history, the documents, and which symbols are halted."""
+    return await _history(store), *await _documents(store)
+
+
+async def _stored_at(url: str) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:
     async with store_of(url) as store:
-        return await _history(store), *await _documents(store)
+        return await stored(store)
 
 
 async def _history(store: Store) -> dict[str, list[Any]]:

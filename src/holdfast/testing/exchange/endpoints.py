@@ -5,12 +5,13 @@ from typing import Any, Final
 
 import msgspec
 
-from holdfast.broker.simulated import AccountInfo, Submission
+from holdfast.broker.simulated import AccountInfo, Refusal, Submission
+from holdfast.errors import InvalidOption, MarketEnded, Rejected
 from holdfast.market.simulated import MarketInfo
 from holdfast.testing.exchange.faults import Fault, FaultPlan, Faults
 from holdfast.testing.exchange.session import Session
 
-__all__ = ("CONTROL", "TRADING", "Endpoint")
+__all__ = ("CONTROL", "TRADING", "Endpoint", "answered")
 
 Asked = Mapping[str, str]
 Endpoint = Callable[[Session, Asked, bytes, tuple[Fault, ...]], Any]
@@ -117,3 +118,17 @@ CONTROL: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/faults", _plan),
 )
 """What a test uses: never written down, never harmed."""
+
+
+def answered(
+    endpoint: Endpoint, session: Session, asked: Asked, body: bytes, faults: tuple[Fault, ...]
+) -> tuple[int, bytes]:
+    """Return the status and the body that a request is answered with."""
+    try:
+        return 200, msgspec.json.encode(endpoint(session, asked, body, faults))
+    except Rejected as refusal:
+        return 409, msgspec.json.encode(Refusal(reason=refusal.reason, message=str(refusal)))
+    except MarketEnded as ended:
+        return 410, str(ended).encode()
+    except (InvalidOption, KeyError, ValueError, RecursionError, OverflowError) as error:
+        return 400, f"{type(error).__name__}: {error}".encode()

@@ -25,11 +25,11 @@ import msgspec
 from aiohttp import web
 
 from holdfast.broker.simulated import Refusal, Submission
-from holdfast.errors import InvalidOption, MarketEnded, Rejected
+from holdfast.errors import InvalidOption
 from holdfast.market.candles import Series
 from holdfast.market.protocol import Market
 from holdfast.system import Clock, SystemClock
-from holdfast.testing.exchange.endpoints import CONTROL, TRADING, Endpoint
+from holdfast.testing.exchange.endpoints import CONTROL, TRADING, Endpoint, answered
 from holdfast.testing.exchange.faults import Fault
 from holdfast.testing.exchange.options import Options, Seen
 from holdfast.testing.exchange.session import KEPT, Session
@@ -85,14 +85,15 @@ class Server:
             faults = session.faults.meet(kind)
             seen.faults = tuple(fault.do for fault in faults)
             return await _harmed(
-                request, seen, faults, lambda: _run(endpoint, session, request, body, faults)
+                request, seen, faults, lambda: answered(endpoint, session, request.query, body, faults)
             )
 
         return handle
 
     def _control(self, endpoint: Endpoint) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            return _response(_run(endpoint, self._session(request), request, await request.read(), ()))
+            session, body = self._session(request), await request.read()
+            return _response(answered(endpoint, session, request.query, body, ()))
 
         return handle
 
@@ -116,7 +117,7 @@ class Server:
             given = msgspec.json.decode(changes or b"{}", type=dict[str, Any])
             options = msgspec.convert({**msgspec.to_builtins(options), **given}, Options)
             self.start(name, options)
-        except (msgspec.MsgspecError, InvalidOption) as error:
+        except (ValueError, RecursionError, OverflowError, InvalidOption) as error:
             return _response((400, str(error).encode()))
         return _response((200, msgspec.json.encode(options)))
 
@@ -148,21 +149,8 @@ def _client_id(request: web.Request, body: bytes) -> str:
         return request.query.get("client_id", "")
     try:
         return msgspec.json.decode(body, type=Submission).order.client_id
-    except msgspec.MsgspecError:
+    except (ValueError, RecursionError):
         return ""
-
-
-def _run(
-    endpoint: Endpoint, session: Session, request: web.Request, body: bytes, faults: tuple[Fault, ...]
-) -> Answer:
-    try:
-        return 200, msgspec.json.encode(endpoint(session, request.query, body, faults))
-    except Rejected as refusal:
-        return 409, msgspec.json.encode(Refusal(reason=refusal.reason, message=str(refusal)))
-    except MarketEnded as ended:
-        return 410, str(ended).encode()
-    except (InvalidOption, msgspec.MsgspecError, KeyError, ValueError) as error:
-        return 400, f"{type(error).__name__}: {error}".encode()
 
 
 async def _harmed(
