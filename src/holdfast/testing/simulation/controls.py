@@ -1,0 +1,141 @@
+"""Negative controls: designs that break a promise, each of which must be noticed within a few runs.
+
+A control is applied to this process while a run is inside, and taken back.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+from msgspec import Struct
+
+from holdfast.runtime.live.ledger import Ledger
+from holdfast.runtime.live.orders import Orders
+from holdfast.runtime.live.start import Start
+from holdfast.store.lease import Lease
+from holdfast.testing.controls import effect_before_commit, without_look_up
+from holdfast.testing.simulation.disk import SimulatedDisk
+from holdfast.testing.simulation.judging import Outcome, outcome_of, twin_of
+from holdfast.testing.simulation.plan import Plan, plan_of
+
+__all__ = ("CONTROLS", "Control", "noticed")
+
+Patch = Callable[[], None]
+
+
+class Control(Struct, frozen=True):
+    """A broken design: what it changes of whose attributes, which plans can show it, and by which promise."""
+
+    owners: tuple[tuple[type[Any], str], ...]
+    patch: Patch
+    shows: Callable[[Plan], bool]
+    promise: str
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Have the design broken while inside."""
+        with ExitStack() as stack:
+            for owner, name in self.owners:
+                stack.callback(setattr, owner, name, getattr(owner, name))
+            self.patch()
+            yield
+
+
+def noticed(name: str, *, seed: int = 1, most: int = 200) -> tuple[int, Outcome] | None:
+    """Return how many runs it took until a control was noticed, and that run; None where it was not in `most`."""
+    control, tried = CONTROLS[name], 0
+    for number in range(100 * most):
+        plan = plan_of(seed, number)
+        if not control.shows(plan):
+            continue
+        tried += 1
+        if plan.transparent:
+            twin_of(plan)  # of the unbroken design
+        with control.applied():
+            outcome = outcome_of(plan)
+        if any(line.startswith(control.promise) for line in outcome.broken):
+            return tried, outcome
+        if tried == most:
+            break
+    return None
+
+
+def _nothing_flushed() -> None:
+    SimulatedDisk.flush = lambda self, fd: None  # type: ignore[method-assign]
+    SimulatedDisk.flush_all = lambda self, path: True  # type: ignore[method-assign]
+
+
+def _no_fence() -> None:
+    """Let a run whose seats were taken over go on as if they were its own."""
+    Lease.checks = lambda self, seats: []  # type: ignore[method-assign]
+    Lease.check = lambda self: None  # type: ignore[method-assign]
+    Lease.lost = lambda self, error: None  # type: ignore[method-assign]
+
+    async def sure(self: Lease, seconds: float) -> None:
+        return None
+
+    Lease.ensure = sure  # type: ignore[method-assign]
+
+
+def _not_found_is_believed() -> None:
+    """Send again what the exchange does not know yet, although it may still arrive."""
+
+    async def at_once(self: Orders, intent: Any) -> None:
+        return None
+
+    Orders._outlive = at_once  # type: ignore[method-assign]
+
+
+def _begins_now() -> None:
+    """Begin each run at the market's present, as most bots do."""
+    begun = Start._begun
+
+    async def from_now(self: Start, seat: Any, now: int) -> Any:
+        draft = await begun(self, seat, now)
+        draft.run(cursor=now)
+        return draft
+
+    Start._begun = from_now  # type: ignore[method-assign]
+
+
+def _kills(plan: Plan) -> bool:
+    return any(trouble.what in ("kill", "power") for trouble in plan.troubles)
+
+
+def _power(plan: Plan) -> bool:
+    return plan.stores == "file" and any(trouble.what == "power" for trouble in plan.troubles)
+
+
+def _rivals(plan: Plan) -> bool:
+    return plan.stores == "shared" and plan.bots > 1 and not plan.split and not plan.goes_back
+
+
+def _late_and_killed(plan: Plan) -> bool:
+    """Whether an order may arrive in time although whoever sent it is dead, and lives again before that."""
+    kills = {t.nth: t.seconds for t in plan.troubles if (t.what, t.point) == ("kill", "ask submit")}
+    late = [t for t in plan.troubles if (t.what, t.on) == ("delay", "exchange/submit")]
+    found = any(kills.get(t.nth, plan.expiry) < t.seconds < plan.expiry for t in late)
+    return found and plan.dedupe == "open" and plan.bots == 1
+
+
+CONTROLS: Final[dict[str, Control]] = {
+    "no look-up before sending again": Control(
+        ((Orders, "_find"),), without_look_up, lambda plan: _kills(plan) and plan.dedupe == "open", "P1"
+    ),
+    "sent before its commit": Control(
+        ((Orders, "__init__"), (Ledger, "commit")), effect_before_commit, lambda plan: plan.bots == 1, "P1"
+    ),
+    "a disk that does not flush": Control(
+        ((SimulatedDisk, "flush"), (SimulatedDisk, "flush_all")), _nothing_flushed, _power, ""
+    ),
+    "no fence on leases": Control(
+        tuple((Lease, name) for name in ("checks", "check", "lost", "ensure")), _no_fence, _rivals, "P2"
+    ),
+    "not found is believed at once": Control(
+        ((Orders, "_outlive"),), _not_found_is_believed, _late_and_killed, "P1"
+    ),
+    "a start at the market's present": Control(
+        ((Start, "_begun"),), _begins_now, lambda plan: plan.transparent and _kills(plan), "P3"
+    ),
+}
+"""Every control by name."""

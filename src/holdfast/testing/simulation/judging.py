@@ -1,0 +1,97 @@
+"""The verdict on a run: the three promises, checked on what it has left, and on what was noted while it went on."""
+
+from collections import Counter
+from typing import Any, Final
+
+from msgspec import Struct
+
+from holdfast.errors import Corrupt
+from holdfast.store import Store
+from holdfast.testing.compare import Picture, different, lost, stored
+from holdfast.testing.simulation.plan import Plan
+from holdfast.testing.simulation.running import Running, quiet
+from holdfast.testing.simulation.world import Stuck
+
+__all__ = ("Outcome", "outcome_of")
+
+Found = tuple[Picture, Counter[tuple[str, str]]]
+
+_TWINS: Final[dict[str, Picture]] = {}
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """What became of a run: `broken` are promises that were not kept, in words; `digest` is of all that happened."""
+
+    digest: str
+    broken: tuple[str, ...]
+    halted: tuple[str, ...]
+    counts: dict[str, int]
+    seconds: float
+    trace: tuple[str, ...] = ()
+
+
+def outcome_of(plan: Plan, *, trace: bool = False) -> Outcome:
+    """Run a plan, and judge what came of it."""
+    running, broken, halted = Running(plan, trace=trace), list[str](), tuple[str, ...]()
+    with quiet(running):
+        try:
+            running.run()
+            seen, events = running.ask(_found(running))
+            halted = seen.halted
+            broken += _judged(plan, running, seen, events)
+        except (Stuck, Corrupt) as error:
+            broken.append(f"{type(error).__name__}: {error}")
+        broken += running.wrong
+        counts = _counted(running)
+        return Outcome(
+            digest=running.world.digest, broken=tuple(broken), halted=halted, counts=counts,
+            seconds=running.world.now, trace=tuple(running.world.trace or ()),
+        )  # fmt: skip
+
+
+async def _found(running: Running) -> Found:
+    async with running.reading() as store:
+        history, documents, halted = await stored(store)
+        events = await _versions(store)
+    picture = Picture(
+        orders=tuple(running.exchange.engine.orders()), witness=running.exchange.witness(),
+        history=history, documents=documents, halted=(*halted, *running.refused),
+    )  # fmt: skip
+    return picture, events
+
+
+async def _versions(store: Store) -> Counter[tuple[str, str]]:
+    names = (await store.names()).streams
+    return Counter([(name, event.version) for name in names async for event in store.read(name)])
+
+
+def _judged(plan: Plan, running: Running, seen: Picture, events: Any) -> list[str]:
+    book = running.book
+    wrong = [f"P1: {line}" for line in book.doubled + book.unintended]
+    wrong += [f"P2: {line}" for line in lost(seen) + running.server.trespasses]
+    if not running.server.lost:
+        wrong += [f"P2: {line}" for line in book.lost(events)]
+    if plan.transparent:
+        wrong += [f"P3: {line}" for line in different(twin_of(plan), seen)[:10]]
+    return wrong
+
+
+def twin_of(plan: Plan) -> Picture:
+    """Return what the plan's scenario leaves where nothing troubles it."""
+    if plan.scenario.name not in _TWINS:
+        alone = Plan(seed=f"twin/{plan.scenario.name}", scenario=plan.scenario, dedupe=plan.dedupe)
+        running = Running(alone)
+        with quiet(running):
+            running.run()
+            seen, _ = running.ask(_found(running))
+        _TWINS[plan.scenario.name] = seen
+    return _TWINS[plan.scenario.name]
+
+
+def _counted(running: Running) -> dict[str, int]:
+    counts = Counter(running.world.counts)
+    counts["orders"] += len(running.exchange.engine.orders())
+    counts["commits"] += len(running.book.acknowledged)
+    counts["requests"] += running.network.requests
+    counts["events"] += running.world.told
+    return dict(counts)

@@ -1,0 +1,84 @@
+"""The simulation: a seed is one run, a few dozen runs keep every promise, and broken designs are noticed."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from holdfast.testing.simulation.campaign import again, some_runs
+from holdfast.testing.simulation.command import main
+from holdfast.testing.simulation.controls import CONTROLS, noticed
+from holdfast.testing.simulation.judging import outcome_of
+from holdfast.testing.simulation.plan import plan_of
+from holdfast.testing.simulation.running import hushed
+from holdfast.testing.simulation.shrinking import kept_of, smallest
+
+SEED = 20
+RUNS = 40
+
+TRACES = """
+from holdfast.testing.simulation.campaign import again
+print(*(again(20, number).digest for number in (1, 2, 3, 4, 5, 6)))
+"""
+
+
+@pytest.fixture(autouse=True)
+def hush() -> Iterator[None]:
+    with hushed():
+        yield
+
+
+def traces(hash_seed: str) -> str:
+    environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+    command = [sys.executable, "-c", TRACES]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_seed_is_one_run_in_every_process() -> None:
+    here = " ".join(again(SEED, number).digest for number in (1, 2, 3, 4, 5, 6))
+    assert traces("1").split() == traces("2").split() == here.split()
+    assert len(set(here.split())) == 6
+
+
+def test_some_runs_keep_every_promise() -> None:
+    part = some_runs(SEED, 0, RUNS)
+    assert not part.failed, part.failed
+    assert part.transparent > RUNS // 4
+    for what in ("kill", "power", "pause", "clock", "orders", "commits"):
+        assert part.counts.get(what), what
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_broken_design_is_noticed(name: str) -> None:
+    found = noticed(name, seed=SEED, most=40)
+    assert found is not None, name
+    assert found[1].broken
+
+
+def test_without_troubles_a_run_is_its_own_twin() -> None:
+    plan = next(plan for plan in map(lambda n: plan_of(SEED, n), range(100)) if plan.transparent)
+    outcome = outcome_of(kept_of(plan, []))
+    assert not outcome.broken
+    assert not Counter(outcome.counts)["kill"]
+
+
+def test_a_failure_is_made_smaller() -> None:
+    control = CONTROLS["a disk that does not flush"]
+    plan = next(plan for plan in map(lambda n: plan_of(SEED, n), range(500)) if control.shows(plan))
+    with control.applied():
+        kept, outcome = smallest(plan)
+    assert outcome.broken
+    assert [plan.troubles[place].what for place in kept] in (["power"], [])
+
+
+def test_a_run_is_shown_again_with_all_that_happens(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["--seed", str(SEED), "--only", "3", "--trace", "--out", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "bot0.1 starts" in shown
+    assert f"trace {again(SEED, 3).digest}" in shown
