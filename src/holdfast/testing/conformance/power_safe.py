@@ -96,7 +96,7 @@ def server_power_cut(case: Case) -> None:
 
 
 def _server_cut(case: Case, server: ServerProcess, file_system: str) -> None:
-    with LoopDisk(file_system) as disk, on_disk(server, disk) as moved:
+    with LoopDisk(file_system) as disk, on_disk(server.elsewhere(str(disk.mount)), disk) as moved:
         address = case.address(case.namespace()).replace(f":{server.port}", f":{moved.port}")
         look = recovered(address, case.seed)
         cutting = server_cuts(

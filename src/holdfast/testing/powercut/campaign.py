@@ -1,8 +1,9 @@
 """The power-cut campaign: cuts on real file systems, counted until they are done.
 
-    python -m holdfast.testing.powercut file sqlite --on ext4 xfs --cuts 50 --seed 1
+    python -m holdfast.testing.powercut file sqlite redis postgres --on ext4 xfs --cuts 50 --seed 1
 
-Each disk is new, and its power is cut some times, first while the store is first used. Counts are kept in `.campaign/`,
+Each disk is new, and its power is cut some times, first while the store is first used; of a kind with a server, it is
+the server that is on the disk. Counts are kept in `.campaign/`,
 so that an interrupted campaign goes on. Needs root, loop devices and the file system's mkfs; what is missing is said,
 and counts as *not shown*.
 """
@@ -10,7 +11,7 @@ and counts as *not shown*.
 import argparse
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,9 @@ from rich.console import Console
 
 from holdfast.testing.powercut.cutting import Cut, Failed, cuts
 from holdfast.testing.powercut.disk import FILE_SYSTEMS, LoopDisk, missing
-from holdfast.testing.targets.checking import check_of
+from holdfast.testing.powercut.serving import on_disk, server_cuts
+from holdfast.testing.servers.park import KINDS, in_namespace, server_of
+from holdfast.testing.targets.checking import check_of, check_served
 from holdfast.testing.targets.living import busy
 from holdfast.testing.targets.stores import target
 
@@ -57,18 +60,31 @@ def play(name: str, file_system: str, seed: str, number: int, count: int = EACH)
     """Return some cuts of a new disk with a new store on it, up to the first that breaks anything."""
     chance = random.Random(f"{seed}/{number}/powercut")  # noqa: S311  # repeatable, as far as time is
     own, done = f"{seed}.{number}", list[Cut]()
-    with LoopDisk(file_system) as disk:
-        running = cuts(disk, busy, name, own, check=check_of(target(name), own), chance=chance)
-        try:
-            for cut in islice(running, count):
-                done.append(cut)
-                if cut.problems:
-                    break
-        except Failed as error:  # its own recovery found what the check of a copy did not
-            done.append(Cut(0, (str(error),), ()))
-        finally:
-            running.close()  # type: ignore[attr-defined]
+    running = (_served if name in KINDS and KINDS[name].server else _stored)(name, file_system, own, chance)
+    try:
+        for cut in islice(running, count):
+            done.append(cut)
+            if cut.problems:
+                break
+    except Failed as error:  # its own recovery found what the check of a copy did not
+        done.append(Cut(0, (str(error),), ()))
+    finally:
+        running.close()
     return done
+
+
+def _stored(name: str, file_system: str, own: str, chance: random.Random) -> Generator[Cut, None, None]:
+    """Yield cuts of a disk with a store on it."""
+    with LoopDisk(file_system) as disk:
+        yield from cuts(disk, busy, name, own, check=check_of(target(name), own), chance=chance)
+
+
+def _served(name: str, file_system: str, own: str, chance: random.Random) -> Generator[Cut, None, None]:
+    """Yield cuts of a disk with a server on it."""
+    with LoopDisk(file_system) as disk, on_disk(server_of(name, folder=str(disk.mount)), disk) as server:
+        url = in_namespace(server.url, "powercut")
+        look = check_served(target(url), own)
+        yield from server_cuts(disk, server, busy, url, own, check=look, chance=chance)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

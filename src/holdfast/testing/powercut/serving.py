@@ -1,6 +1,6 @@
 """Power cuts of a server's disk: clients commit, the power goes, the server starts again on what is left.
 
-    with LoopDisk("ext4") as disk, on_disk(RedisServer(), disk) as server:
+    with LoopDisk("ext4") as disk, on_disk(RedisServer(folder=str(disk.mount)), disk) as server:
         for cut in islice(server_cuts(disk, server, program, url, check=check, chance=chance), 20): ...
 
 The clients are a process that lives elsewhere; `check` is called without a folder, and asks the server.
@@ -24,14 +24,13 @@ __all__ = ("on_disk", "server_cuts")
 
 @contextmanager
 def on_disk(server: ServerProcess, disk: LoopDisk) -> Iterator[ServerProcess]:
-    """Yield a server with the same settings that keeps everything on a disk, started, its files durable."""
-    made = server.elsewhere(str(disk.mount))
+    """Start a server whose folder is on a disk, and yield it with all that it has made durable."""
     try:
-        made.start()
+        server.start()
         Disk().flush_all(str(disk.mount))
-        yield made
+        yield server
     finally:
-        made.stop()
+        server.stop()
 
 
 def server_cuts(

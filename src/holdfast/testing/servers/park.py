@@ -23,7 +23,7 @@ from holdfast.errors import InvalidOption
 from holdfast.testing.own_adapter import ADAPTER
 from holdfast.testing.servers.process import ServerProcess
 
-__all__ = ("KINDS", "Kind", "Park", "in_namespace")
+__all__ = ("KINDS", "Kind", "Park", "in_namespace", "server_of")
 
 
 class Kind(Struct, frozen=True, kw_only=True):
@@ -91,14 +91,11 @@ class Park:
 
     def server(self, kind: str) -> ServerProcess:
         """Return the running server of a kind, started (again) if need be; raises InvalidOption where it has none."""
-        known = KINDS[kind]
-        if not known.server:
+        if not KINDS[kind].server:
             raise InvalidOption(f"{kind} needs no server")
         with self._starting:
             if kind not in self._servers:
-                module, _, name = known.server.partition(":")
-                made = getattr(import_module(module), name)
-                self._servers[kind] = made(**known.options, folder=self._base)
+                self._servers[kind] = server_of(kind, folder=self._base)
             self._servers[kind].start()
         return self._servers[kind]
 
@@ -124,6 +121,14 @@ class Park:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def server_of(kind: str, *, folder: str | None = None) -> ServerProcess:
+    """Return a server of a kind, not started; its folder is made in `folder`, or where temporary files go."""
+    known = KINDS[kind]
+    module, _, name = known.server.partition(":")
+    made: ServerProcess = getattr(import_module(module), name)(**known.options, folder=folder)
+    return made
 
 
 def in_namespace(url: str, namespace: str) -> str:

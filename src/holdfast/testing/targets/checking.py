@@ -1,7 +1,7 @@
 """The recovery check of a store: opened after a power cut it holds what it must, goes on, and opens again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ from holdfast.testing.targets.judging import Told, settled, told
 from holdfast.testing.targets.steps import Contents, changes, commit_id, contents
 from holdfast.testing.targets.stores import Target
 
-__all__ = ("EXPECTED", "PROBE", "check_of")
+__all__ = ("EXPECTED", "PROBE", "check_of", "check_served")
 
 PROBE: Final = Key("probe", "probe")
 EXPECTED: Final = frozenset({"torn", "restored"})
@@ -26,6 +26,18 @@ def check_of(made: Target, seed: str) -> Check:
         return problems + made.sound(folder)
 
     return check
+
+
+def check_served(made: Target, seed: str) -> Callable[[Sequence[str]], list[str]]:
+    """Return the check of a store on a server, which goes on from there: nothing that stays is committed."""
+    return lambda marks: asyncio.run(_served(made, seed, told(marks)))
+
+
+async def _served(made: Target, seed: str, known: Told) -> list[str]:
+    async with made.make("") as store:
+        found = await contents(store)
+        _, wrong = settled(found, seed, known)
+        return [wrong] if wrong else await _twice(store, seed, known.least, found)
 
 
 async def _check(made: Target, folder: str, seed: str, known: Told) -> list[str]:

@@ -86,13 +86,13 @@ def _of_url(url: str) -> Target:
 
 
 def target(name: str) -> Target:
-    """Return a target of `TARGETS`, that of `module:name`, or that of a URL with `{folder}` in it.
+    """Return a target of `TARGETS`, that of `module:name`, or that of a URL: of a server, or with `{folder}` in it.
 
     Raises InvalidOption where there is none.
     """
     if name in TARGETS:
         return TARGETS[name]
-    if "{folder}" in name:
+    if "{folder}" in name or ("://" in name and not name.startswith(("file:", "sqlite:"))):
         return _of_url(name)
     module, _, path = name.partition(":")
     found = reduce(getattr, path.split("."), import_module(module)) if path else None
