@@ -1,5 +1,6 @@
 """What processes of the hazard tests run besides the bank itself."""
 
+import asyncio
 import os
 import signal
 import threading
@@ -9,12 +10,14 @@ from typing import Any
 
 from holdfast import points
 from holdfast.errors import HoldfastError
+from holdfast.runtime.live.feed import BATCH
 from holdfast.store import Change, CommitId, Store, lease
 from holdfast.store.wrappers.base import Wrapper
-from holdfast.testing import workloads
+from holdfast.testing import bots, workloads
 from holdfast.testing.bots import trade_scenario, traded
 from holdfast.testing.own_adapter import store_of
-from holdfast.testing.scenarios import Plan, Scenario
+from holdfast.testing.scenarios import MINUTES, Plan, Scenario, minute_of
+from holdfast.trading.candle import Candle
 from holdfast.trading.signal import Signal
 
 __all__ = ("stopping_at", "stopping_bank", "stopping_before_commit", "trade_shared", "try_trading")
@@ -47,9 +50,41 @@ async def try_trading(
         }
 
 
-async def trade_shared(*, url: str, store: str, symbols: Sequence[str]) -> dict[str, Any]:
-    """Trade some symbols of the scenario below."""
-    return await traded(CONTESTED, url, store, symbols=symbols)
+async def trade_shared(*, url: str, store: str, symbols: Sequence[str], meeting: str) -> dict[str, Any]:
+    """Trade some symbols of the scenario below, minute by minute beside whoever trades the others."""
+    Abreast.meeting, Abreast.symbols = Path(meeting), set(symbols)
+    vars(bots)["WishingExchange"] = Abreast
+    try:
+        return await traded(CONTESTED, url, store, symbols=symbols)
+    finally:
+        Abreast.arrived(MINUTES)
+
+
+class Abreast(bots.WishingExchange):
+    """A market whose next minute is asked for only when every bot that trades on it has come that far."""
+
+    meeting: Path
+    symbols: set[str]
+
+    async def candles(self, symbol: str, interval: str, since: int, limit: int) -> list[Candle]:
+        """Return closed candles from `since`, once all are there."""
+        if limit == BATCH:
+            self.arrived(minute_of(since))
+            while any(self.at(other) < minute_of(since) for other in CONTESTED.symbols):  # noqa: ASYNC110
+                await asyncio.sleep(0.002)
+        return await super().candles(symbol, interval, since, limit)
+
+    @classmethod
+    def arrived(cls, minute: int) -> None:
+        for symbol in cls.symbols:
+            new = cls.meeting / f"{symbol}.new"
+            new.write_text(str(minute))
+            new.replace(cls.meeting / symbol)
+
+    @classmethod
+    def at(cls, symbol: str) -> int:
+        place = cls.meeting / symbol
+        return int(place.read_text()) if place.exists() else -1
 
 
 def contested() -> Scenario:

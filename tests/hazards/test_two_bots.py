@@ -141,12 +141,12 @@ def test_a_run_without_its_fence_is_noticed(
 
 @pytest.mark.parametrize("backend", backends("postgres", of=both(SERVED, REAL)))
 def test_two_bots_share_what_a_risk_profile_allows(
-    crowd: Crowd, park: Park, backend: str, grounds: Grounds, trials_folder: str
+    crowd: Crowd, park: Park, backend: str, grounds: Grounds, tmp_path: Path
 ) -> None:
-    options = Options(request_expiry=EXPIRY, pace="running", speed=240.0)
+    options = Options(request_expiry=EXPIRY, warmup=2)
     place = grounds.one.place(SCENARIO, store=trials_of(park, backend))
     with SimulatedExchangeProcess(market_of({"contested": CONTESTED}), options) as exchange:
-        arguments = {"url": exchange.url, "store": place.store}
+        arguments = {"url": exchange.url, "store": place.store, "meeting": str(tmp_path)}
         lives = [
             crowd.start(trade_shared, {**arguments, "symbols": [symbol]}) for symbol in CONTESTED.symbols
         ]
