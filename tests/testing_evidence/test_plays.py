@@ -12,9 +12,10 @@ from holdfast.store.wrappers.base import Wrapper
 from holdfast.testing.conformance.case import Bench, Case, look
 from holdfast.testing.conformance.clients import Client, history_of
 from holdfast.testing.conformance.subject import Subject
+from holdfast.testing.evidence.plays.controls import TESTS, ran
 from holdfast.testing.evidence.plays.histories import cancelled, history, tasks
 from holdfast.testing.evidence.plays.network import harmed_by
-from holdfast.testing.evidence.plays.programs import ran
+from holdfast.testing.evidence.versions import ROOT
 from holdfast.testing.evidence.ways import Found
 from holdfast.testing.linear import failing
 from holdfast.testing.log import Log
@@ -95,8 +96,12 @@ def test_networks_that_lose_requests_and_a_store_that_hopes() -> None:
         assert any(caught), "a lost commit was not noticed"
 
 
-def test_a_program_that_fails_is_a_finding() -> None:
-    assert ran(["json.tool", "--help"], zero="broken").counts == {"broken": 0}
-    found = ran(["json.tool", "/nowhere"], zero="broken")
-    assert found.counts == {"broken": 1}
-    assert "json.tool /nowhere ended with" in found.broken[0]
+def test_controls_are_tests_that_are_there_and_a_missed_one_is_a_finding(tmp_path: Path) -> None:
+    for name in TESTS:
+        path, _, function = name.partition("::")
+        assert f"def {function or 'test_'}" in (ROOT / path).read_text()
+    file = tmp_path / "test_made.py"
+    file.write_text("def test_noticed(): pass\n\n\ndef test_missed(): assert False\n")
+    found = ran([str(file)])
+    assert found.counts == {"runs": 1, "noticed": 1, "skipped": 0, "not noticed": 1}
+    assert found.broken[0] == "not noticed: test_made test_missed"

@@ -53,6 +53,8 @@ GOALS: Final = (
         Goal(what=f"networks: {harm}", way="network", count=harm, campaign=100, change="1", each=True)
         for harm in ("connections reset", "requests lost", "answers lost", "server stopped", "network slow")
     ),
+    Goal(what="runs of the whole framework, simulated", way="simulation", count="runs", campaign=10_000),
+    Goal(what="inputs that were fuzzed", way="fuzzing", count="inputs", campaign=1_000_000),
     Goal(what="broken designs noticed", way="controls", count="noticed", campaign=8, change="8"),
 )  # fmt: skip
 

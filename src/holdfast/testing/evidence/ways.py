@@ -156,25 +156,25 @@ WAYS: Final[Mapping[str, Way]] = {
             title="The whole framework, simulated",
             promise="Live bots, store and exchange on a simulated clock, network and disk, crashed anywhere: at most "
             "once, nothing lost, transparency.",
-            play="programs:simulation",
+            play="whole:simulation",
             targets=("bots",),
-            zeros=("runs broken",),
+            zeros=("runs that broke a promise",),
         ),
         Way(
             name="fuzzing",
             title="Whatever is read, fuzzed",
             promise="Frames, documents, manifests, streams, commands and candle files that are nonsense are refused "
             "with an error that says so, and never taken for something else.",
-            play="programs:fuzzing",
+            play="whole:fuzzing",
             targets=("all",),
-            zeros=("targets broken",),
+            zeros=("crashes",),
         ),
         Way(
             name="controls",
             title="Negative controls",
             promise="Designs that are broken on purpose, each real code with one idea changed, and wrong models of a "
             "disk: every one is noticed.",
-            play="programs:controls",
+            play="controls:controls",
             targets=("suite",),
             zeros=("not noticed",),
         ),

@@ -1,0 +1,74 @@
+"""Ways that are packages of their own, where this version has them: the simulation, and fuzzing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from holdfast.testing.conformance.checks import NotShown
+from holdfast.testing.evidence.ways import Found, Play
+
+__all__ = ("fuzzing", "simulation")
+
+SEED: Final = 1
+RUNS: Final = 25
+INPUTS: Final = 500
+KEPT: Final = Path(".campaign/fuzz")
+
+
+@contextmanager
+def simulation(_: str) -> Iterator[Play]:
+    """Yield what simulates some runs, after broken designs, which must be noticed."""
+    campaign, tally = _module("simulation.campaign"), _module("simulation.tally")
+    missed = [
+        f"a broken design was not noticed: {name}"
+        for name, runs in campaign.controls_noticed(SEED)
+        if not runs
+    ]
+
+    def some(seed: int) -> Found:
+        part = campaign.some_runs(SEED, (seed - 1) * RUNS + 1, RUNS)
+        failed = [
+            f"python -m holdfast.testing.simulation --seed {SEED} --only {number}: {'; '.join(said)}"
+            for number, said in part.failed.items()
+        ]
+        return Found(
+            {name.removesuffix(" (P3)"): count for name, count in tally.counted(part).items()},
+            (*failed, *missed),
+        )
+
+    yield some
+
+
+@contextmanager
+def fuzzing(_: str) -> Iterator[Play]:
+    """Yield what fuzzes one target after the other, each seed the next."""
+    if find_spec("hypothesis") is None:
+        raise NotShown("hypothesis is not installed")
+    guessing, target, targets = (_module(f"fuzzing.{name}") for name in ("guessing", "target", "targets"))
+    names = sorted(targets.TARGETS)
+
+    def one(seed: int) -> Found:
+        chosen = target.target_of(names[seed % len(names)])
+        crash = guessing.examined(chosen, examples=INPUTS, number=seed)
+        broken = [_said(chosen.name, crash)] if crash is not None else []
+        return Found({"inputs": INPUTS, "crashes": len(broken)}, tuple(broken))
+
+    yield one
+
+
+def _said(name: str, crash: Any) -> str:
+    """Keep the input of a crash, and return what it is and how to see it again."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path = KEPT / f"{name}-{crash.name}.bin"
+    path.write_bytes(crash.data)
+    return f"python -m holdfast.testing.fuzzing --replay {path} {name}: {crash.kind}\n{crash.story}"
+
+
+def _module(name: str) -> Any:
+    package = f"holdfast.testing.{name.partition('.')[0]}"
+    if find_spec(package) is None or find_spec(f"holdfast.testing.{name}") is None:
+        raise NotShown(f"this version has no {package}")
+    return import_module(f"holdfast.testing.{name}")
