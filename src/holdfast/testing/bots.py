@@ -88,7 +88,7 @@ async def traded_on(
 
     def exchange() -> WishingExchange:
         made[:] = [WishingExchange(url, session=session)]
-        made[0].wishes = scenario.wishes
+        made[0].wishes = tuple(wish for wish in scenario.wishes if not symbols or wish.symbol in symbols)
         return made[0]
 
     desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url, session=session))

@@ -147,6 +147,7 @@ class Running:
         return await traded_on(
             desk, plan.scenario, URL, session=session, patience=patience, wait=plan.bots > 1, lease=plan.lease,
             symbols=plan.scenario.symbols[bot :: plan.bots] if plan.split else (),
+            policy="ignore" if plan.split else "refuse",
             poll=0.05 if plan.pace == "paced" else 15.0 / plan.speed,
         )  # fmt: skip
 
