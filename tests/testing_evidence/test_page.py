@@ -70,7 +70,9 @@ def test_targets_are_reached_by_all_or_by_each(tmp_path: Path) -> None:
     ledger.add(replace(STINT, way="power-cuts", target="file-ext4", counts={"cuts": 1_000}))
     assert is_reached(ledger, Cell("power-cuts", "file-ext4"))
     assert not is_reached(ledger, Cell("power-cuts", "file-xfs"))
-    assert "| 1,000 on each | not run |" in BLOCKS["targets"](ledger)
+    assert "| power cuts under files, on ext4 and on xfs | 50 | 1,000 on each | not run |" in BLOCKS[
+        "targets"
+    ](ledger)
     ledger.add(replace(STINT, way="kills", target="file", counts={"kills": 20_000}))
     assert "| 20,000 | **20,000** |" in BLOCKS["targets"](ledger)
 

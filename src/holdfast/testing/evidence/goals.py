@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from holdfast.testing.evidence.ledger import Ledger
-from holdfast.testing.evidence.ways import WAYS, Cell
+from holdfast.testing.evidence.ways import FILE_SYSTEMS, WAYS, Cell
 
 __all__ = ("GOALS", "Goal", "is_reached", "reached")
 
@@ -30,16 +30,15 @@ class Goal(Struct, frozen=True, kw_only=True):
 GOALS: Final = (
     Goal(what="points where the power may go", way="crash-states", count="points", campaign=5_000, change="300"),
     Goal(what="states that it may leave", way="crash-states", count="states", campaign=50_000, change="2,000"),
-    Goal(
-        what="power cuts, on ext4 and on xfs", way="power-cuts", count="cuts", campaign=1_000, change="50", each=True
-    ),
-    Goal(
-        what="power cuts under Redis", way="servers-power-safe", count="cuts", campaign=1_000, change="50",
-        targets=("redis",),
-    ),
-    Goal(
-        what="power cuts under PostgreSQL", way="servers-power-safe", count="cuts", campaign=200, change="10",
-        targets=("postgres",),
+    *(
+        Goal(
+            what=f"power cuts under {label}, on ext4 and on xfs", way="power-cuts", count="cuts", campaign=campaign,
+            change=change, each=True, targets=tuple(f"{name}-{on}" for on in FILE_SYSTEMS),
+        )
+        for name, label, change, campaign in (
+            ("file", "files", "50", 1_000), ("sqlite", "SQLite", "50", 1_000), ("redis", "Redis", "50", 1_000),
+            ("postgres", "PostgreSQL", "10", 200),
+        )
     ),
     Goal(what="bots killed", way="kills", count="kills", campaign=20_000, change="1,000"),
     Goal(what="servers killed under load", way="servers-killed", count="server kills", campaign=200, each=True),

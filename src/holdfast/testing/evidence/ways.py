@@ -14,7 +14,7 @@ from msgspec import Struct
 from holdfast.errors import InvalidOption
 from holdfast.testing.evidence.backends import SERVED
 
-__all__ = ("WAYS", "Cell", "Found", "Play", "Way", "cells", "play_of", "way")
+__all__ = ("FILE_SYSTEMS", "WAYS", "Cell", "Found", "Play", "Way", "cells", "play_of", "way")
 
 PLAYS: Final = "holdfast.testing.evidence.plays"
 
@@ -50,6 +50,7 @@ class Way(Struct, frozen=True, kw_only=True):
     zeros: tuple[str, ...] = ()
 
 
+FILE_SYSTEMS: Final = ("ext4", "xfs")
 IN_FOLDERS: Final = ("file", "sqlite")
 HISTORIES: Final = (
     "file", "sqlite", "redis", "postgres", "adapter", "file-cached", "redis-cached", "sqlite-replicated",
@@ -72,19 +73,19 @@ WAYS: Final[Mapping[str, Way]] = {
         Way(
             name="power-cuts",
             title="Power cuts on real file systems",
-            promise="The disk under a writer is stopped dead and mounted again: what was acknowledged is there, whole, "
-            "once, and the writer goes on.",
+            promise="The disk under a writer, or under its server, is stopped dead and mounted again: what was "
+            "acknowledged is there, whole, once, and the writer goes on.",
             play="power_cuts:power_cuts",
-            targets=tuple(f"{name}-{on}" for name in IN_FOLDERS for on in ("ext4", "xfs")),
+            targets=tuple(f"{name}-{on}" for name in (*IN_FOLDERS, *SERVED) for on in FILE_SYSTEMS),
             zeros=("cuts broken",),
         ),
         Way(
-            name="servers-power-safe",
-            title="Servers and power cuts",
-            promise="What the checks of the level power-safe say, with the server's own files: nothing acknowledged is "
-            "lost, nothing torn.",
+            name="wrapped-power-safe",
+            title="Power cuts of wrapped stores",
+            promise="What the checks of the level power-safe say, of both kinds: nothing acknowledged is lost, nothing "
+            "torn.",
             play="kit:power_safe",
-            targets=SERVED,
+            targets=("file-cached", "file-encrypted", "sqlite-replicated"),
             zeros=("checks broken",),
         ),
         Way(

@@ -40,6 +40,8 @@ def checked(target: str, checks: Sequence[Check], *, pace: Pace = PACE) -> Itera
 
 
 def _why_not(check: Check, subject: Subject) -> str:
+    if check.level not in subject.claimed:
+        return f"it does not claim to be {check.level}"
     return applies(check, subject) or lacking(check)
 
 

@@ -7,6 +7,7 @@ from holdfast.testing.conformance.checks import NotShown
 from holdfast.testing.evidence.ways import Found, Play
 from holdfast.testing.powercut.campaign import Tally, play
 from holdfast.testing.powercut.disk import missing
+from holdfast.testing.servers.process import find
 
 __all__ = ("SEED", "power_cuts")
 
@@ -15,11 +16,16 @@ SEED = "campaign"
 
 @contextmanager
 def power_cuts(target: str) -> Iterator[Play]:
-    """Yield what cuts the power of a store in a folder on a file system: `file-ext4`."""
+    """Yield what cuts the power of a store, or of its server, on a file system: `file-ext4`."""
     name, _, file_system = target.rpartition("-")
-    if why := missing(file_system):
+    if why := missing(file_system) or _no_server(name):
         raise NotShown(why)
     yield lambda seed: _disk(name, file_system, seed)
+
+
+def _no_server(name: str) -> str:
+    programs = {"redis": "redis-server", "postgres": "postgres"}
+    return "" if name not in programs or find(programs[name]) else f"{programs[name]} is not installed"
 
 
 def _disk(name: str, file_system: str, seed: int) -> Found:
