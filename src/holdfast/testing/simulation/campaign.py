@@ -91,7 +91,7 @@ class Campaign:
         self.tally.add(part)
         self.tally.keep(self._path)
         for number in part.failed:
-            self._console.print(told(self.tally.seed, number), style="red", markup=False)
+            self._console.print(told(self.tally.seed, number), style="red", markup=False, soft_wrap=True)
 
 
 def told(seed: int, number: int) -> str:
