@@ -10,6 +10,7 @@ from typing import Any
 
 from holdfast import points
 from holdfast.errors import HoldfastError
+from holdfast.runtime.live import steady
 from holdfast.runtime.live.feed import BATCH
 from holdfast.store import Change, CommitId, Store, lease
 from holdfast.store.wrappers.base import Wrapper
@@ -20,7 +21,14 @@ from holdfast.testing.scenarios import MINUTES, Plan, Scenario, minute_of
 from holdfast.trading.candle import Candle
 from holdfast.trading.signal import Signal
 
-__all__ = ("stopping_at", "stopping_bank", "stopping_before_commit", "trade_shared", "try_trading")
+__all__ = (
+    "stopping_at",
+    "stopping_bank",
+    "stopping_before_commit",
+    "trade_shared",
+    "trade_telling",
+    "try_trading",
+)
 
 
 async def stopping_bank(*, stop_at: str, nth: int = 1, **arguments: Any) -> Any:
@@ -48,6 +56,21 @@ async def try_trading(
             "pid": error.facts.get("pid"),
             "host": error.facts.get("host"),
         }
+
+
+async def trade_telling(*, told: str, **arguments: Any) -> dict[str, Any]:
+    """Trade a scenario, patiently, and write a line into a file whenever the store is opened anew."""
+    vars(steady)["ATTEMPTS"], vars(steady)["LONGEST_PAUSE"] = 200, 0.5  # a server may take its time to start
+    before = points.reached
+
+    def reached(point: str) -> None:
+        before(point)
+        if point == "live.store-reopening":
+            with Path(told).open("a") as file:
+                file.write("opened anew\n")
+
+    points.reached = reached
+    return await trade_scenario(**arguments)
 
 
 async def trade_shared(*, url: str, store: str, symbols: Sequence[str], meeting: str) -> dict[str, Any]:

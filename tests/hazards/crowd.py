@@ -19,7 +19,8 @@ from holdfast.testing.servers.proxy import Proxy
 from holdfast.testing.verdict import Verdict, judged
 from holdfast.testing.workloads import bank, prepare
 
-LIMIT = 30.0
+LIMIT = 120.0
+"""Seconds after which something is taken not to come any more, on however slow a machine."""
 
 
 def until(condition: Callable[[], Any], what: str, *, limit: float = LIMIT) -> None:
@@ -144,7 +145,7 @@ class Bank:
         """Let all processes end, and wait for that."""
         self._stop.touch()
         for life in self.lives:
-            life.result(timeout=60)
+            life.result(timeout=LIMIT)
         assert not self._failed(), self._failed()
 
     def verdict(self) -> Verdict:
@@ -169,7 +170,7 @@ class Bank:
                 send(lines[0].detail, signal.SIGCONT)
         try:
             for life in self.lives:
-                life.result(timeout=60)
+                life.result(timeout=LIMIT)
         finally:
             self._temporary.cleanup()
 

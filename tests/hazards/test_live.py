@@ -1,20 +1,20 @@
 """A bot on every backend: killed at any point, its server killed, hung or cut off, and nothing shows of it."""
 
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from holdfast.testing.bots import trade_scenario
 from holdfast.testing.controls import EFFECT_FIRST, NO_LOOK_UP
 from holdfast.testing.crash import Kill
 from holdfast.testing.exchange.faults import Fault
 from holdfast.testing.servers.park import KINDS, Park
 from holdfast.testing.trial import Ground, Place, Trial, busiest, verdict
 from tests.crash.conftest import Grounds
+from tests.hazards.children import trade_telling
 from tests.hazards.conftest import ALL, REAL, SERVED, SHARED, backends, both, points_of, quick, trials_of
-from tests.hazards.crowd import proxied, until
+from tests.hazards.crowd import LIMIT, proxied, until
 
 ENGINE = (
     "live.candles-received",
@@ -32,10 +32,6 @@ ENGINE = (
 )
 ORDERS = ("live.committed", "orders.sending", "orders.sent", "orders.outcome-committed")
 SENT = Kill(point="orders.sent", nth=1)
-HANG = 1.2
-"""Seconds: longer than the time-outs of `quick`, from when the bot waits for its store."""
-STILL = 0.5
-"""Seconds: ten times what the market's next minute takes to come."""
 SLOW = Fault(on="candles", do="delay", ms=40, times=0)
 
 
@@ -101,7 +97,8 @@ def troubled(
     """Return the verdict on a run during which these troubles came one after the other, each a few minutes in."""
     twin = ground.twin(scenario)
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(ground.nursery.live_on, trade_scenario, place.arguments(scenario), patches=patches)
+        arguments = {**place.arguments(scenario), "told": str(told_by(place))}
+        run = pool.submit(ground.nursery.live_on, trade_telling, arguments, patches=patches, limit=LIMIT)
         seen = 0
         for trouble in troubles:
             goal = seen + 5
@@ -117,18 +114,20 @@ def troubled(
     return verdict(story, twin, place.picture())
 
 
-def stands_still(ground: Ground, place: Place) -> None:
-    """Return when the bot has asked the exchange for nothing for a while: then it waits for its store."""
-    seen, since = -1, time.monotonic()
+def has_noticed(place: Place) -> Callable[[], bool]:
+    """Return what says whether the bot has opened its store anew since: then it has been told that it is away."""
+    before = opened_anew(place)
+    return lambda: opened_anew(place) > before
 
-    def still() -> bool:
-        nonlocal seen, since
-        now = len(ground.exchange.requests(place.session))
-        if now != seen:
-            seen, since = now, time.monotonic()
-        return time.monotonic() - since > STILL
 
-    until(still, "the bot waits for its store")
+def opened_anew(place: Place) -> int:
+    told = told_by(place)
+    return len(told.read_text().splitlines()) if told.exists() else 0
+
+
+def told_by(place: Place) -> Path:
+    """Return the file in which a bot says that it has opened its store anew."""
+    return place.folder.with_suffix(".told")
 
 
 @pytest.mark.parametrize("backend", backends(*both(SERVED, REAL)))
@@ -140,8 +139,9 @@ def test_a_server_killed_under_a_bot_shows_nowhere(grounds: Grounds, park: Park,
         server.start()
 
     def away() -> None:
+        noticed = has_noticed(place)
         server.kill()
-        stands_still(grounds.one, place)
+        until(noticed, "the bot waits for its store")
         server.start()
 
     place = grounds.one.place(scenario, store=quick(server.url), faults=[SLOW])
@@ -155,9 +155,9 @@ def test_a_server_hung_under_a_bot_shows_nowhere(grounds: Grounds, park: Park, b
     place = ground.place("take-profit", store=quick(server.url), faults=[SLOW])
 
     def hung() -> None:
+        noticed = has_noticed(place)
         server.pause()
-        stands_still(ground, place)
-        time.sleep(HANG)
+        until(noticed, "the bot waits for its store")
         server.resume()
 
     trial = troubled(ground, place, "take-profit", [hung] * 2)

@@ -8,7 +8,7 @@ from holdfast.testing.crash import Kill
 from holdfast.testing.servers.park import KINDS, Park
 from tests.hazards.children import stopping_bank
 from tests.hazards.conftest import NAMES, REAL, SHARED, backends, both, points_of, quick
-from tests.hazards.crowd import Bank, Crowd, is_stopped, send, until
+from tests.hazards.crowd import LIMIT, Bank, Crowd, is_stopped, send, until
 
 SEED = 23
 
@@ -67,7 +67,7 @@ def test_a_pause_at_any_point_of_a_commit(park: Park, crowd: Crowd, backend: str
             bank.tried(3, number=0)
             send(bank.pid(sleeper), signal.SIGCONT)
             bank.more(3, number=0)
-            assert bank.lives[sleeper].result(timeout=30).ended == "returned"
+            assert bank.lives[sleeper].result(timeout=LIMIT).ended == "returned"
         verdict = bank.verdict()
     print(f"stopped at {stops}")
     assert len(stops) >= 2
@@ -85,7 +85,7 @@ def test_a_kill_at_any_point(park: Park, crowd: Crowd, backend: str) -> None:
         for nth, points in ((1, all_points), (5, reached))[: 2 if backend in REAL else 1]:
             for point in tuple(points):
                 victim = bank.process(readers=0, kill=Kill(point=point, nth=nth), limit=0.2)
-                if bank.lives[victim].result(timeout=30).ended == "killed" and nth == 1:
+                if bank.lives[victim].result(timeout=LIMIT).ended == "killed" and nth == 1:
                     reached.append(point)
         verdict = bank.verdict()
     assert verdict.sound, verdict.words
