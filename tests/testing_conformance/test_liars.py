@@ -2,8 +2,10 @@
 
 import secrets
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import pytest
 
@@ -12,9 +14,11 @@ from holdfast.testing.conformance.four_methods import subject_of
 from holdfast.testing.conformance.subject import IN_MEMORY
 from holdfast.testing.servers.redis import RedisServer
 from tests.testing_conformance import liars
+from tests.testing_conformance.forgetful import replica_of
 
 PACE = Pace(times=0.5, limit=60.0)
 LIARS = "tests.testing_conformance.liars"
+FORGETFUL = "tests.testing_conformance.forgetful"
 KILLED = (*IN_MEMORY, Level.CRASH_SAFE)
 
 
@@ -45,9 +49,10 @@ LIES = [
     Lie("StaleCache", Level.CONCURRENT, "seen-by-others", on="sqlite"),
     Lie("OffByOne", Level.CONCURRENT, "cancelled-commits"),
     Lie("AcknowledgesFirst", Level.CRASH_SAFE, "methods-killed", on="adapter"),
-    Lie("InPlace", Level.CRASH_SAFE, "methods-killed", on="adapter"),
-    Lie("DeletesCorrupt", Level.CRASH_SAFE, "methods-killed", on="adapter"),
-    Lie("FixedTemporary", Level.CRASH_SAFE, "killed-before-calls", on="adapter"),
+    Lie("InPlace", Level.CRASH_SAFE, "methods-killed-before-calls", on="adapter"),
+    Lie("DeletesCorrupt", Level.CRASH_SAFE, "methods-killed-before-calls", on="adapter"),
+    Lie("Forgetful", Level.CRASH_SAFE, "replica-catches-up", on="replica"),
+    Lie("FixedTemporary", Level.CRASH_SAFE, "methods-killed-before-calls", on="adapter"),
 ]
 
 
@@ -58,6 +63,12 @@ def subject_for(lie: Lie, folder: Path) -> Subject:
         return Subject.of_factory(liars.in_memory(lie.kind), name=lie.kind, claims=IN_MEMORY, keeps=False)
     if lie.on == "adapter":
         return subject_of(f"{LIARS}:{lie.kind}", base_dir=str(place), claims=KILLED)
+    if lie.on == "replica":
+        replica = partial(replica_of, str(place))
+        arguments = {"folder": str(place)}
+        return Subject.of_call(
+            f"{FORGETFUL}:forgetful", arguments, name=lie.kind, claims=KILLED, replica=replica
+        )
     arguments = {"kind": lie.kind, "folder": str(place)}
     return Subject.of_call(f"{LIARS}:on_sqlite", arguments, name=lie.kind, claims=KILLED)
 
@@ -74,9 +85,13 @@ def quick(lie: Lie) -> list[str]:
             "scan-while-changing",
             "streams",
             "stateful",
+            "killed-at-points",
+            "killed-before-calls",
+            "killed-at-random",
         ),
     }
-    return [one.name for one in all_checks() if one.name == lie.caught or one.name not in long[lie.on]]
+    left_out = long["sqlite" if lie.on == "replica" else lie.on]
+    return [one.name for one in all_checks() if one.name == lie.caught or one.name not in left_out]
 
 
 def examined(subject: Subject, bench: Bench, **options: Any) -> Report:
@@ -108,6 +123,14 @@ def test_what_the_liars_are_made_of_tells_no_lie(on: str, bench: Bench, quick_fo
     report = examined(subject_for(lie, quick_folder), bench, only=quick(lie))
     assert not report.broken
     assert report.sound == (on != "memory")
+
+
+@pytest.mark.crash
+def test_a_replica_that_remembers_what_it_is_owed_is_believed(bench: Bench, quick_folder: Path) -> None:
+    place = quick_folder / secrets.token_hex(4)
+    url = f"sqlite:///{place}/state.db?replica=" + quote(f"sqlite:///{place}/replica.db", safe="")
+    (result,) = examined(Subject.of_url(url, claims=KILLED), bench, only=["replica-catches-up"]).results
+    assert result.state == "kept"
 
 
 @pytest.mark.crash

@@ -173,11 +173,12 @@ class Case:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        try:
-            await self._stack.aclose()
-        finally:
-            if self._folder:
-                shutil.rmtree(self._folder, ignore_errors=True)
+        await self._stack.aclose()
+
+    def tidy(self) -> None:
+        """Remove the folder, if there is one: always the last thing."""
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def _parted(found: Any, expected: Any) -> str:

@@ -44,7 +44,7 @@ MODULES: Final = {
     Level.CORE: ("four_methods", "records", "values", "names", "listing", "using"),
     Level.ATOMIC: ("methods_at_once", "atomic"),
     Level.CONCURRENT: ("contention", "concurrent", "stateful"),
-    Level.CRASH_SAFE: ("killed", "killed_servers", "replicas"),
+    Level.CRASH_SAFE: ("methods_killed", "killed", "killed_servers", "replicas"),
     Level.POWER_SAFE: ("power_safe",),
     Level.FAULT_TOLERANT: ("fault_calls", "fault_flushes", "fault_disks", "fault_servers"),
 }

@@ -135,7 +135,7 @@ def made(check: Check, subject: Subject, bench: Bench, *, seed: int, pace: Pace)
         state, said = "not shown", why
     else:
         try:
-            counts = _made(check, Case(subject, check, bench, seed=seed, pace=pace))
+            counts = _tidied(check, Case(subject, check, bench, seed=seed, pace=pace))
         except NotShown as error:
             state, said = "not shown", str(error)
         except Broken as error:
@@ -144,6 +144,13 @@ def made(check: Check, subject: Subject, bench: Bench, *, seed: int, pace: Pace)
         name=check.name, level=check.level, promise=check.promise, state=state, said=said, history=history,
         counts=counts, seed=seed, seconds=round(time.monotonic() - began, 3),
     )  # fmt: skip
+
+
+def _tidied(check: Check, case: Case) -> dict[str, int]:
+    try:
+        return _made(check, case)
+    finally:
+        case.tidy()
 
 
 def _made(check: Check, case: Case) -> dict[str, int]:

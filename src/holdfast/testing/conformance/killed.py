@@ -22,7 +22,7 @@ from holdfast.testing.log import read_log
 from holdfast.testing.verdict import judged
 from holdfast.testing.workloads import bank, prepare
 
-__all__ = ("Place", "bank_at", "condemned", "doomed_bank", "has_committed")
+__all__ = ("Place", "bank_at", "condemned", "doomed_bank", "has_committed", "traceable")
 
 COMMITS: Final = 5
 WRITERS: Final = 60
@@ -43,12 +43,12 @@ class Place:
         self.done = 0
         self._lives = 0
 
-    async def life(self, *kills: Kill, traced: str = "") -> Life:
+    async def life(self, *kills: Kill, count: int = COMMITS, **how: Any) -> Life:
         """Let a child make the next commits, until it is killed or done."""
         self._lives += 1
         arguments = {
             "address": self.address, "log": str(self._log), "seed": self.case.seed, "begin": self.done,
-            "count": COMMITS, "traced": traced,
+            "count": count, **how,
         }  # fmt: skip
         return await self.case.live(work, arguments, kills=kills)
 
@@ -74,6 +74,18 @@ class Place:
 
         made = [self.script.commit(number) for number in range(max(0, asked - 3), asked)]
         return [f"commit {commit_id} {changed(changes)}" for changes, commit_id in made]
+
+
+@check(Level.CRASH_SAFE, promise="what is acknowledged is there, though whoever was told is killed in that instant",
+       needs=("elsewhere",))  # fmt: skip
+async def killed_once_told(case: Case) -> None:
+    """Kill whoever commits in the same step in which the last commit is acknowledged."""
+    place = Place(case)
+    turns = case.much(3)
+    for turn in range(turns):
+        life = await place.life(count=1 + turn % 3, die=True)
+        await place.look(life, "killed in the instant of an acknowledgement")
+    case.tell(kills=turns)
 
 
 @check(Level.CRASH_SAFE, promise="killed at a named point of a commit, it has lost nothing, torn nothing, and goes on",
@@ -107,7 +119,7 @@ async def killed_before_calls(case: Case) -> None:
     """Kill, by strace, before each of the calls that change something outside the process."""
     place = Place(case)
     trace = case.folder / "trace"
-    life = await traced_life(place, ["-o", str(trace), "-e", f"trace={_calls()}"])
+    life = await traced_life(place, ["-o", str(trace), "-e", f"trace={traceable()}"])
     await place.look(life, "undisturbed")
     instants = _instants(trace.read_text())
     case.random.shuffle(instants)
@@ -219,5 +231,6 @@ def _instants(trace: str) -> list[tuple[str, int]]:
     ]
 
 
-def _calls() -> str:
+def traceable() -> str:
+    """Return the calls that may change something outside the process, as strace takes them."""
     return ",".join(f"?{call}" for call in CALLS.split(","))

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -40,9 +41,13 @@ def explore(case: Case) -> int:
     with crashes are shorter from the start, and shown as they are.
     """
     steps = itertools.count()
-    _explore(case, steps, crashes=0, length=STEPS, phases=[Phase.generate, Phase.shrink])
-    if case.subject.address is not None:
-        _explore(case, steps, crashes=CRASHES, length=STEPS // 2, phases=[Phase.generate])
+    set_hypothesis_home_dir(case.folder)  # else it makes a folder where the user happens to be
+    try:
+        _explore(case, steps, crashes=0, length=STEPS, phases=[Phase.generate, Phase.shrink])
+        if case.subject.address is not None:
+            _explore(case, steps, crashes=CRASHES, length=STEPS // 2, phases=[Phase.generate])
+    finally:
+        set_hypothesis_home_dir(None)
     return next(steps)
 
 

@@ -1,18 +1,13 @@
-"""Adapters of four methods used by several at once, and killed: what the store that is built on them rests on."""
+"""Adapters of four methods used by several at once: what the store that is built on them rests on."""
 
 import asyncio
-import os
-import signal
-import threading
 from typing import Any
 
-from holdfast.persist import PersistBase
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, check
-from holdfast.testing.conformance.four_methods import PLACE, Told, ready
-from holdfast.testing.conformance.subject import named
+from holdfast.testing.conformance.four_methods import Told, ready
 
-__all__ = ("write_on",)
+__all__ = ("long",)
 
 
 @check(Level.ATOMIC, promise="a write is seen whole: never half of one and half of another, never absent in between",
@@ -20,11 +15,11 @@ __all__ = ("write_on",)
 async def methods_whole(case: Case) -> None:
     """Two tasks overwrite one entity with long values, while others read it."""
     one, other = await ready(case), await ready(case)
-    await one.write_value("x", _long(0))
+    await one.write_value("x", long(0))
 
     async def write(persist: Told, first: int) -> None:
         for number in range(first, case.much(30), 2):
-            await persist.write_value("x", _long(number))
+            await persist.write_value("x", long(number))
             await asyncio.sleep(0)
 
     writing = asyncio.gather(write(one, 1), write(other, 2))
@@ -71,47 +66,6 @@ async def methods_cancelled(case: Case) -> None:
         case.same(found, [0, 1, 2, 3], "what is read after a read that was cancelled")
 
 
-@check(Level.CRASH_SAFE, promise="a write that returned is there after the process was killed, and none is torn",
-       needs=("adapter", "elsewhere"))  # fmt: skip
-async def methods_killed(case: Case) -> None:
-    """Kill whoever overwrites an entity, at random, and read it."""
-    place = {
-        "adapter": case.subject.adapter,
-        "entity_name": f"{case.folder.name}.one",
-        "base_dir": f"{case.folder}/{PLACE}",
-    }
-    log, newest = case.folder / "log", 0
-    for _ in range(max(case.much(3), 4)):
-        seconds = 0.02 + case.random.random() * 0.1
-        life = await case.live(write_on, {**place, "log": str(log), "begin": newest, "seconds": seconds})
-        if life.ended != "killed":
-            case.broken(f"whoever writes {life.ended}: {life.error} {life.message}")
-        told = len(log.read_bytes()) if log.exists() else 0
-        persist = await ready(case)
-        found = await persist.read_value("x") if await persist.has_value("x") else _long(0)
-        if found["text"] != [found["number"]] * 500 or not told <= found["number"] <= told + 1:
-            case.broken(
-                f"{told} writes had returned, and number {found['number']} is there, {len(found['text'])} long"
-            )
-        newest = found["number"]
-        log.write_bytes(b"." * newest)
-    case.tell(writes=newest)
-
-
-async def write_on(
-    *, adapter: str, entity_name: str, base_dir: str, log: str, begin: int, seconds: float
-) -> None:
-    """Overwrite an entity for so many seconds, say so after each time, and be killed: what a child does."""
-    persist: PersistBase = named(adapter)(entity_name, base_dir)
-    await persist.wait_for_init(True)
-    threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    number = begin
-    told = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    while True:
-        number += 1
-        await persist.write_value("x", _long(number))
-        os.write(told, b".")
-
-
-def _long(number: int) -> dict[str, Any]:
+def long(number: int) -> dict[str, Any]:
+    """Return a value that shows whether it is whole."""
     return {"number": number, "text": [number] * 500}

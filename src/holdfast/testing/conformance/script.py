@@ -1,6 +1,8 @@
 """A sequence of commits known beforehand, so that whatever a crash leaves must be the state after one of them."""
 
+import os
 import random
+import signal
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -78,8 +80,10 @@ class Script:
         )
 
 
-async def work(*, address: str, log: str, seed: int, begin: int, count: int, traced: str = "") -> int:
-    """Make the commits of a script from `begin` on: what a child does until it is killed."""
+async def work(
+    *, address: str, log: str, seed: int, begin: int, count: int, traced: str = "", die: bool = False
+) -> int:
+    """Make the commits of a script from `begin` on: what a child does until it is killed, at the latest once told."""
     if traced:
         await_tracer(traced)
     lines, script = Log(log), Script(seed)
@@ -89,6 +93,8 @@ async def work(*, address: str, log: str, seed: int, begin: int, count: int, tra
             lines("asked", commit_id, number)
             await store.commit(changes, commit_id=commit_id)
             lines("acknowledged", commit_id, number)
+        if die:
+            os.kill(os.getpid(), signal.SIGKILL)
     return count
 
 
@@ -141,7 +147,6 @@ def _brief(held: tuple[Any, str] | None) -> str:
 
 def await_tracer(pid_file: str) -> None:
     """Write down who this is, and wait until somebody traces it."""
-    import os
     import time
     from pathlib import Path
 

@@ -22,5 +22,6 @@ def stateful(case: Case) -> None:
         notes = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines()]
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = str(error) or f"{type(error).__name__} (line {where.lineno} of {where.filename})"
-        case.broken(said.splitlines()[0], notes[:40] or None)
+        shown = [line for line in notes if "is_its_model()" not in line]  # the comparison after each step
+        case.broken(said.splitlines()[0], shown[:40] or None)
     case.tell(steps=steps)
