@@ -12,7 +12,7 @@ from holdfast.store.wrappers.base import Wrapper
 from holdfast.testing.conformance.case import Bench, Case, look
 from holdfast.testing.conformance.clients import Client, history_of
 from holdfast.testing.conformance.subject import Subject
-from holdfast.testing.evidence.plays.controls import TESTS, ran
+from holdfast.testing.evidence.plays.controls import TESTS, heard
 from holdfast.testing.evidence.plays.histories import cancelled, history, tasks
 from holdfast.testing.evidence.plays.network import harmed_by
 from holdfast.testing.evidence.versions import ROOT
@@ -96,12 +96,18 @@ def test_networks_that_lose_requests_and_a_store_that_hopes() -> None:
         assert any(caught), "a lost commit was not noticed"
 
 
-def test_controls_are_tests_that_are_there_and_a_missed_one_is_a_finding(tmp_path: Path) -> None:
+REPORT = """<testsuites><testsuite name="pytest">
+<testcase classname="t" name="noticed"/>
+<testcase classname="t" name="missed"><failure message="assert not []"/></testcase>
+<testcase classname="t" name="lacking"><skipped message="no strace"/></testcase>
+</testsuite></testsuites>"""
+
+
+def test_controls_are_tests_that_are_there_and_a_missed_one_is_a_finding() -> None:
     for name in TESTS:
         path, _, function = name.partition("::")
         assert f"def {function or 'test_'}" in (ROOT / path).read_text()
-    file = tmp_path / "test_made.py"
-    file.write_text("def test_noticed(): pass\n\n\ndef test_missed(): assert False\n")
-    found = ran([str(file)])
-    assert found.counts == {"runs": 1, "noticed": 1, "skipped": 0, "not noticed": 1}
-    assert found.broken[0].endswith("test_made test_missed")
+    found = heard(REPORT, "1 failed")
+    assert found.counts == {"runs": 1, "noticed": 1, "skipped": 1, "not noticed": 1}
+    assert found.broken == ("not noticed: t missed", "1 failed")
+    assert heard("<testsuites/>", "an error").broken == ("no test was run: an error",)

@@ -14,7 +14,7 @@ from holdfast.testing.conformance.checks import NotShown
 from holdfast.testing.evidence.versions import ROOT
 from holdfast.testing.evidence.ways import Found, Play
 
-__all__ = ("TESTS", "controls", "ran")
+__all__ = ("TESTS", "controls", "heard", "ran")
 
 SHOWN: Final = 3_000
 TESTS: Final = (
@@ -52,13 +52,18 @@ def ran(tests: Sequence[str]) -> Found:
             *tests,
         ]
         done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)  # noqa: S603
-        cases = list(ElementTree.parse(report).getroot().iter("testcase")) if report.exists() else []  # noqa: S314
-    if not cases:
-        return Found({"not noticed": 1}, (f"pytest ended with {done.returncode}: {done.stdout[-SHOWN:]}",))
+        return heard(report.read_text() if report.exists() else "<none/>", done.stdout[-SHOWN:])
+
+
+def heard(report: str, said: str) -> Found:
+    """Return what a report of pytest (JUnit XML) says, with what pytest said where a control was missed."""
+    cases = list(ElementTree.fromstring(report).iter("testcase"))  # noqa: S314  # pytest has written it
     missed = [one for one in cases if one.find("failure") is not None or one.find("error") is not None]
     skipped = sum(one.find("skipped") is not None for one in cases)
+    if not cases:
+        return Found({"not noticed": 1}, (f"no test was run: {said}",))
     counts = {
         "runs": 1, "noticed": len(cases) - len(missed) - skipped, "skipped": skipped, "not noticed": len(missed),
     }  # fmt: skip
-    said = [f"not noticed: {one.get('classname')} {one.get('name')}" for one in missed]
-    return Found(counts, (*said, done.stdout[-SHOWN:]) if said else ())
+    broken = [f"not noticed: {one.get('classname')} {one.get('name')}" for one in missed]
+    return Found(counts, (*broken, said) if broken else ())
