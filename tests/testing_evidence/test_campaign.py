@@ -17,6 +17,7 @@ from holdfast.testing.evidence.child import Began, Concluded, Said, Seed, Unshow
 from holdfast.testing.evidence.command import main
 from holdfast.testing.evidence.ledger import Broken, Examination, Ledger, Stint
 from holdfast.testing.evidence.running import Children, Died
+from holdfast.testing.evidence.tables import BLOCKS
 from holdfast.testing.evidence.ways import Cell
 from tests.testing_evidence.test_ledger import STINT
 
@@ -163,6 +164,24 @@ def test_an_examination_is_kept(
     ]  # fmt: skip
     assert found.counts == {"commits": 3}
     assert [one.said for one in ledger.lines(Broken)] == (["empty: why"] if state == "broken" else [])
+
+
+def test_a_backend_that_cannot_be_had_is_not_shown(
+    ledger: Ledger, script: dict[str, Script], tmp_path: Path
+) -> None:
+    script["redis"] = lambda _: [Unshown("redis-server is not installed")]
+    asked = [
+        "conformance",
+        "--only",
+        "redis",
+        "--ledger",
+        str(ledger.path),
+        "--page",
+        str(tmp_path / "none.md"),
+    ]
+    assert main(asked) == 0
+    assert ledger.lines(Examination) == []
+    assert "appendfsync always`: redis-server is not installed" in BLOCKS["not-shown"](ledger)
 
 
 # --- real children -------------------------------------------------------------------------------------

@@ -58,7 +58,11 @@ def _conformance(asked: argparse.Namespace, ledger: Ledger, console: Console) ->
     found = Round(ledger, seed=asked.seed, pace=pace, jobs=asked.jobs, tell=telling.tell).run(names)
     console.print(_summary(found))
     _write(asked, ledger, console)
-    bad = [name for name, one in found.items() if (one.broken if isinstance(one, Report) else "died" in one)]
+    bad = [
+        name
+        for name, one in found.items()
+        if (one.broken if isinstance(one, Report) else one.startswith("died"))
+    ]
     if bad:
         console.print(f"broken: {', '.join(bad)}; what broke is in {ledger.path}", style="red")
     return 1 if bad else 0

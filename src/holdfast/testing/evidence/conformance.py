@@ -9,13 +9,12 @@ from typing import Final
 from holdfast.testing.conformance.checks import Level
 from holdfast.testing.conformance.examining import Report, Result
 from holdfast.testing.evidence.child import Began, Checked, Concluded, Unshown
-from holdfast.testing.evidence.ledger import Broken, Examination, Ledger
+from holdfast.testing.evidence.ledger import CONFORMANCE, Broken, Examination, Ledger, Stint
 from holdfast.testing.evidence.running import Children, Died
 from holdfast.testing.evidence.versions import holdfast_version, machine, today
 
 __all__ = ("SLOW", "Round", "examination")
 
-WAY: Final = "conformance"
 COMMAND: Final = "python -m holdfast.testing.evidence conformance"
 SLOW: Final = 10.0
 """Seconds after which a check that was kept is worth a line of its own."""
@@ -62,6 +61,7 @@ class Round:
                     self._keep(name, told)
                     return told.report
                 elif isinstance(told, Unshown):
+                    self._ledger.add(self._unshown(name, told.why))
                     self._tell(name, f"not shown: {told.why}")
                     return f"not shown: {told.why}"
         except Died as error:
@@ -76,9 +76,15 @@ class Round:
         for check, said in found.broken.items():
             self._broke(name, f"{check}: {said}")
 
+    def _unshown(self, name: str, why: str) -> Stint:
+        return Stint(
+            way=CONFORMANCE, target=name, holdfast=holdfast_version(), date=today(), machine=self._machine.name,
+            not_shown=why,
+        )  # fmt: skip
+
     def _broke(self, name: str, said: str) -> None:
         self._ledger.add(Broken(
-            way=WAY, target=name, seed=self._seed, said=said, holdfast=holdfast_version(), date=today(),
+            way=CONFORMANCE, target=name, seed=self._seed, said=said, holdfast=holdfast_version(), date=today(),
             machine=self._machine.name,
             replay=f"{COMMAND} --only {name} --seed {self._seed} --pace {self._pace}",
         ))  # fmt: skip

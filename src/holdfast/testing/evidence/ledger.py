@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from holdfast.errors import InvalidOption
 from holdfast.testing.evidence.seeds import joined, newest
 
-__all__ = ("Broken", "Examination", "Ledger", "Line", "Machine", "Stint")
+__all__ = ("CONFORMANCE", "Broken", "Examination", "Ledger", "Line", "Machine", "Stint")
 
 
 class Machine(Struct, frozen=True, kw_only=True, tag="machine", tag_field="line"):
@@ -95,6 +95,9 @@ class Examination(Struct, frozen=True, kw_only=True, tag="examination", tag_fiel
     date: str
     machine: str
 
+
+CONFORMANCE: Final = "conformance"
+"""What the way is called, for lines that are of no way of the campaign."""
 
 Line = Machine | Stint | Broken | Examination
 Kind = TypeVar("Kind", Machine, Stint, Broken, Examination)

@@ -1,12 +1,13 @@
 """What the ledger says, as Markdown: each block of the page is one function of it. Numbers come from nowhere else."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from textwrap import fill
 from typing import Final
 
 from holdfast.testing.conformance.checks import Level
 from holdfast.testing.evidence.backends import BACKENDS
 from holdfast.testing.evidence.goals import GOALS, Goal, reached
-from holdfast.testing.evidence.ledger import Broken, Examination, Ledger, Machine, Stint
+from holdfast.testing.evidence.ledger import CONFORMANCE, Broken, Examination, Ledger, Machine, Stint
 from holdfast.testing.evidence.seeds import joined
 from holdfast.testing.evidence.ways import WAYS, Way
 
@@ -52,13 +53,16 @@ SHOWN: Final = (
 
 def unshown(ledger: Ledger) -> str:
     """Return what the kit and the campaign could not show where they were run, and why."""
-    lines = []
+    lines, examined = list[str](), {one.backend for one in ledger.lines(Examination)}
+    for name in (name for name in BACKENDS if name not in examined):
+        if why := _why_not(ledger, CONFORMANCE, name):
+            lines.append(f"* {BACKENDS[name].label}: {quoted(why)}")
     for one in ledger.lines(Examination):
         for check, why in one.not_shown.items():
             lines.append(f"* {BACKENDS[one.backend].label}, {check}: {quoted(why)}")
     for way in WAYS.values():
         for target in way.targets:
-            if not _counted(ledger, way, target) and (why := _why_not(ledger, way, target)):
+            if not _counted(ledger, way, target) and (why := _why_not(ledger, way.name, target)):
                 lines.append(f"* {way.title}, {_name(target)}: {quoted(why)}")
     return "\n".join(dict.fromkeys(lines)) or "Nothing of what was run."
 
@@ -67,8 +71,8 @@ def _counted(ledger: Ledger, way: Way, target: str) -> bool:
     return bool(+ledger.total(way.name, target))
 
 
-def _why_not(ledger: Ledger, way: Way, target: str) -> str:
-    stints = [one for one in ledger.lines(Stint) if (one.way, one.target) == (way.name, target)]
+def _why_not(ledger: Ledger, way: str, target: str) -> str:
+    stints = [one for one in ledger.lines(Stint) if (one.way, one.target) == (way, target)]
     return next((one.not_shown for one in reversed(stints) if one.not_shown), "")
 
 
@@ -81,13 +85,13 @@ def _way(ledger: Ledger, way: Way) -> str:
     rows = [_target(ledger, way, target) for target in way.targets]
     command = f'`make campaign ARGS="--only {way.name}"`'
     said = table(["on", "tried", "found", "seeds"], rows)
-    return f"### {way.title}\n\n{way.promise} {command}\n\n{said}"
+    return f"### {way.title}\n\n{fill(f'{way.promise} {command}', 120, break_on_hyphens=False)}\n\n{said}"
 
 
 def _target(ledger: Ledger, way: Way, target: str) -> list[str]:
     total, name = ledger.total(way.name, target), _name(target)
     if not +total:
-        return [name, "not shown" if _why_not(ledger, way, target) else NOT_RUN, "", ""]
+        return [name, "not shown" if _why_not(ledger, way.name, target) else NOT_RUN, "", ""]
     tried = [
         f"{number(count)} {what}" for what, count in total.items() if what not in (*way.zeros, "seconds")
     ]
@@ -118,6 +122,8 @@ OTHERS: Final = {
     "file-as-shipped": "files, all settings as shipped",
     "sqlite-as-shipped": "SQLite, all settings as shipped",
     "suite": "the tests",
+    "bots": "bots on the file store and the simulated exchange",
+    "all": "everything that is read",
 }
 
 
