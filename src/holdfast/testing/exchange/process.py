@@ -112,7 +112,7 @@ class SimulatedExchangeProcess:
         data = None if body is None else msgspec.json.encode(body)
         request = Request(self.url + path, data=data, method=method)  # noqa: S310  # http, to ourselves
         try:
-            with urlopen(request, timeout=10) as response:  # noqa: S310
+            with urlopen(request, timeout=60) as response:  # noqa: S310
                 answer: bytes = response.read()
         except HTTPError as error:
             with error:

@@ -5,6 +5,7 @@ removes the folder.
 """
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
@@ -21,8 +23,11 @@ from holdfast.errors import HoldfastError
 
 __all__ = ("NotStarted", "ServerProcess", "family", "find", "free_port")
 
-LIMIT: Final = 30.0
+LIMIT: Final = 120.0
 """Seconds that a server may take to start, or to be gone."""
+
+PORTS: Final = range(20_000, 32_768)
+"""Below those of Linux for outgoing connections (`net.ipv4.ip_local_port_range`)."""
 
 WATCH: Final = 'read -r _; kill -9 "$0" 2>/dev/null; kill -9 -- "-$0" 2>/dev/null; rm -rf "$1"'
 
@@ -181,11 +186,15 @@ def find(program: str) -> str | None:
 
 
 def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that is free now, and that the system gives to no outgoing connection.
+
+    Else a server that is started again could find it taken by somebody who tried to reach it meanwhile.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def family(pid: int) -> list[int]:
