@@ -95,14 +95,14 @@ def test_letting_go_does_not_wait_for_a_long_pause() -> None:
     desk.strategy("s", interval="1m")(lambda ctx: None)
 
     async def story() -> float:
-        run = desk.live.run("A", poll=30.0)
+        run = desk.live.run("A", poll=3_000.0)
         async for event in run:
             assert isinstance(event, Started)
             began = time.monotonic()
             asyncio.get_running_loop().call_later(0.05, run.detach)
         return time.monotonic() - began
 
-    assert asyncio.run(story()) < 5
+    assert asyncio.run(story()) < 60
 
 
 def test_letting_go_stores_nothing_and_the_next_start_goes_on() -> None:

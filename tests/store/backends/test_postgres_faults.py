@@ -360,7 +360,7 @@ async def test_cut_connections_lose_and_double_nothing(postgres: PostgresServer)
         assert len(set(stored)) == 100
 
 
-async def _settled(store: Store, number: int, *, patience: float = 20.0) -> None:
+async def _settled(store: Store, number: int, *, patience: float = 100.0) -> None:
     """Commit, and repeat with the same id while that is what the store says to do."""
     changes: list[Change] = [Put(A, number), Put(B, number), Append("s", number)]
     async with asyncio.timeout(patience):
@@ -461,7 +461,7 @@ async def test_killed_under_load(guarded: PostgresServer) -> None:
             group.create_task(look())
             for _ in range(3):
                 before = len(told)
-                await until(lambda before=before: _is(len(told) > before + 40), limit=20)  # type: ignore[misc]
+                await until(lambda before=before: _is(len(told) > before + 40), limit=100)  # type: ignore[misc]
                 await asyncio.to_thread(guarded.kill)
                 await asyncio.to_thread(guarded.start)
             stopped.set()

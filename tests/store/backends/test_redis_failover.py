@@ -25,7 +25,7 @@ async def numbers(store: Store) -> list[int]:
 
 async def repeated(commit: Callable[[], Awaitable[str]]) -> None:
     """Commit until it is known to have happened, with one id, as a run does."""
-    for _ in range(200):
+    for _ in range(2_000):
         try:
             await commit()
         except Unavailable:
@@ -42,15 +42,12 @@ async def test_waiting_for_a_replica() -> None:
             assert store.durability is Durability.POWER_LOSS  # never FAILOVER: replication is asynchronous
             (warning,) = store.warnings
             assert "asynchronously" in warning
-            await store.commit([Append("history", 1)])
+            await repeated(lambda: store.commit([Append("history", 1)], commit_id="one"))
             replica.kill()
             for _ in range(2):  # repeated with its id, it waits like the first try
-                with pytest.raises(Unavailable) as told:
-                    await store.commit([Append("history", 2)], commit_id="two")
-                assert told.value.unknown is True
-                assert "0 of 1 replicas" in str(told.value)
+                await too_few(lambda: store.commit([Append("history", 2)], commit_id="two"))
             with pytest.raises(Conflict):  # what certainly did not happen is not unknown
-                await store.commit([Put(A, 1, "other")])
+                await repeated(lambda: store.commit([Put(A, 1, "other")]))
             replica.start()
             await repeated(lambda: store.commit([Append("history", 2)], commit_id="two"))
             assert await numbers(store) == [1, 2]
@@ -62,6 +59,17 @@ async def test_waiting_for_a_replica() -> None:
                 await again.commit([Append("history", 2)], commit_id="two")
             replica.resume()
             assert told.value.unknown is True
+
+
+async def too_few(commit: Callable[[], Awaitable[str]]) -> None:
+    """Commit until it is said that the replicas are too few: a slow machine may not hear that in time."""
+    for _ in range(100):
+        with pytest.raises(Unavailable) as told:
+            await commit()
+        assert told.value.unknown is True
+        if "0 of 1 replicas" in str(told.value):
+            return
+    raise AssertionError("never told of the replicas")
 
 
 async def test_replica_that_takes_over_without_the_last_commits() -> None:
@@ -84,10 +92,7 @@ async def test_replica_that_takes_over_without_the_last_commits() -> None:
 
 
 def caught_up(master: RedisServer, replica: RedisServer) -> None:
-    for _ in itertools.repeat(None, 1000):
-        if replica.ask("DBSIZE") == master.ask("DBSIZE"):
-            return
-    raise AssertionError("the replica does not catch up")
+    until(lambda: replica.ask("DBSIZE") == master.ask("DBSIZE"))
 
 
 async def test_sentinels_fail_over_while_commits_run() -> None:
@@ -95,7 +100,7 @@ async def test_sentinels_fail_over_while_commits_run() -> None:
     with RedisSentinels() as watched:
         with pytest.raises(InvalidOption, match="knows no service 'other'"):
             await open_store(watched.url.replace(watched.service, "other")).open()
-        async with open_store(f"{watched.url}?commit_timeout=2&read_timeout=15", namespace=fresh()) as store:
+        async with open_store(f"{watched.url}?commit_timeout=2&read_timeout=100", namespace=fresh()) as store:
             assert any("asynchronously" in warning for warning in store.warnings)
             acknowledged: list[int] = []
             failed_over, some = asyncio.Event(), asyncio.Event()
@@ -113,7 +118,7 @@ async def test_sentinels_fail_over_while_commits_run() -> None:
 
             before = 0
             writing = [asyncio.ensure_future(write(writer)) for writer in range(4)]
-            await asyncio.wait_for(some.wait(), 30)
+            await asyncio.wait_for(some.wait(), 100)
             before = len(acknowledged)
             watched.master.kill()
             failed_over.set()
@@ -129,7 +134,7 @@ async def test_sentinels_fail_over_while_commits_run() -> None:
 
 async def test_slot_moves_while_commits_run(redis_cluster: RedisCluster) -> None:
     namespace = fresh()
-    url = f"{redis_cluster.url}?commit_timeout=20&read_timeout=20"
+    url = f"{redis_cluster.url}?commit_timeout=100&read_timeout=100"
     async with open_store(url, namespace=namespace) as store, open_store(url, namespace=namespace) as reader:
         await store.commit([Put(A, 0), Put(B, 0), Append("history", 0)])
         moved = asyncio.Event()
@@ -188,7 +193,7 @@ def move_slot(cluster: RedisCluster, key: str, looks: Callable[[], int]) -> None
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 100
     while not condition():
         assert time.monotonic() < deadline
 

@@ -238,7 +238,7 @@ def killed_script(server: RedisServer, script: str) -> None:
 def until_busy(server: RedisServer) -> None:
     from redis import ResponseError
 
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             server.ask("PING")
@@ -247,14 +247,31 @@ def until_busy(server: RedisServer) -> None:
 
 
 async def test_server_that_is_loading_is_waited_for() -> None:
-    with RedisServer(config={"key-load-delay": "50"}) as server:
+    fill = "for i = 1, 2000 do redis.call('SET', 'filler' .. i, string.rep('x', 1000)) end"
+    slow = {
+        "key-load-delay": "10000",
+        "loading-process-events-interval-bytes": "1024",
+        "rdbcompression": "no",
+    }
+    with RedisServer(appendonly=False, config=slow) as server:  # it loads for 20 s, unless it is told not to
         async with open_store(server.url, namespace=fresh()) as store:
-            await store.commit([Put(Key("n", str(number)), number) for number in range(5000)])
+            await store.commit([Put(A, 0)])
+            server.ask("EVAL", fill, 0)
+            server.ask("SAVE")
             server.kill()
             server.start()
             assert b"loading:1" in server.ask("INFO", "persistence")
-            await store.commit([Put(A, 1)])
-            assert b"errorstat_LOADING" in server.ask("INFO", "errorstats")
+            commit = asyncio.ensure_future(store.commit([Put(A, 1)]))
+            await asyncio.to_thread(until_refused, server, b"errorstat_LOADING")
+            assert not commit.done()
+            server.ask("CONFIG", "SET", "key-load-delay", 0)
+            await commit
+
+
+def until_refused(server: RedisServer, why: bytes) -> None:
+    deadline = time.monotonic() + 60
+    while why not in server.ask("INFO", "errorstats"):
+        assert time.monotonic() < deadline
 
 
 async def test_newer_format(redis: RedisServer) -> None:

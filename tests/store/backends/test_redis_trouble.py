@@ -88,7 +88,7 @@ async def test_cut_while_idle_is_noticed_before_anything_is_sent(redis: RedisSer
 
 
 async def test_unreachable_for_a_while(redis: RedisServer) -> None:
-    async with through_proxy(redis, "commit_timeout=20") as (store, proxy):
+    async with through_proxy(redis, "commit_timeout=100") as (store, proxy):
         proxy.refuse = True
         proxy.cut()
         await turns()
