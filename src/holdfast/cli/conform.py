@@ -11,7 +11,7 @@ from rich.text import Text
 from holdfast.cli import codes
 from holdfast.cli.options import Json, flag
 from holdfast.cli.output import Output
-from holdfast.errors import InvalidOption
+from holdfast.errors import HoldfastError, InvalidOption
 from holdfast.testing.conformance.checks import Check, Level
 from holdfast.testing.conformance.examining import NORMAL, QUICK, THOROUGH, Report, Result, examine
 from holdfast.testing.conformance.target import at
@@ -58,16 +58,14 @@ def conform(
         raise InvalidOption("--quick and --thorough exclude each other")
     output = Output(json=json)
     pace = QUICK if quick else THOROUGH if thorough else NORMAL
-    with at(target) as subject, _Telling(output) as telling:
-        report = examine(
-            subject,
-            levels=level,
-            only=check or (),
-            seed=seed,
-            pace=pace,
-            tell=telling.tell,
-            begin=telling.begin,
-        )
+    try:
+        with at(target) as subject, _Telling(output) as telling:
+            report = examine(
+                subject, levels=level, only=check or (), seed=seed, pace=pace, tell=telling.tell, begin=telling.begin,
+            )  # fmt: skip
+    except HoldfastError as error:  # a store that is out of reach, too, has not been examined
+        output.error(str(error), kind=type(error).__name__)
+        return codes.COULD_NOT_RUN
     _conclude(report, output)
     return codes.DONE if report.sound else codes.FOUND
 

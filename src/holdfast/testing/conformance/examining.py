@@ -5,11 +5,12 @@ import inspect
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
 from typing import Any, Final, Literal
 
 from msgspec import Struct
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, InvalidOption, InvalidTarget
 from holdfast.testing.conformance.case import Bench, Case, Pace, lacking, look
 from holdfast.testing.conformance.checks import NEEDED, Broken, Check, Level, NotShown, all_checks
 from holdfast.testing.conformance.subject import Found, Subject
@@ -90,7 +91,8 @@ def examine(
 
     `tell` is called with each result as it comes, `begin` before each check. Raises what opening the store raises.
     """
-    subject.found = asyncio.run(look(subject))
+    _known(only)
+    subject.found = _found(subject)
     wanted = _shown(subject) if levels is None else set(levels)
     claims = [level for level in Level if level in wanted]
     results: list[Result] = []
@@ -105,6 +107,25 @@ def examine(
         subject=subject.name, claims=tuple(claims), seed=seed, found=subject.found, results=tuple(results),
         real=subject.real,
     )  # fmt: skip
+
+
+def _known(names: Collection[str]) -> None:
+    """Raise InvalidOption for a name that is no check's."""
+    known = [one.name for one in all_checks()]
+    for name in names:
+        if name not in known:
+            alike = "".join(f" (did you mean {other}?)" for other in get_close_matches(name, known, 1))
+            raise InvalidOption(f"there is no check {name!r}{alike}")
+
+
+def _found(subject: Subject) -> Found:
+    try:
+        return asyncio.run(look(subject))
+    except HoldfastError:
+        raise
+    except Exception as error:
+        message = f"{subject.name} cannot be opened: {type(error).__name__}: {error}"
+        raise InvalidTarget(message, target=subject.name) from error
 
 
 def _shown(subject: Subject) -> set[Level]:

@@ -20,6 +20,8 @@ def apart(url: str, run: str) -> tuple[str, tuple[str, ...]]:
     bare, places = _beside(url, run)
     options = []
     for name, text in _options(url):
+        if (name, text) == ("mode", "ro"):
+            raise InvalidOption("mode=ro only reads: leave it out")
         if _is_replica(name):
             if "namespace=" in text:
                 raise InvalidOption(

@@ -191,6 +191,8 @@ def named(place: str) -> Any:
             found = getattr(found, part)
     except (ImportError, AttributeError) as error:
         raise InvalidOption(f"there is no {place}: {error}") from error
+    except Exception as error:
+        raise InvalidOption(f"{module} cannot be imported: {type(error).__name__}: {error}") from error
     return found
 
 

@@ -77,6 +77,8 @@ def _of_name(target: str, stack: ExitStack) -> Subject:
         raise InvalidOption(message, target=target)
     if place.endswith(".py"):
         path = Path(place)
+        if not path.is_file():
+            raise InvalidOption(f"there is no file {place}", target=target)
         sys.path.insert(0, str(path.resolve().parent))
         place = path.stem
     elif str(Path.cwd()) not in sys.path:
