@@ -19,7 +19,7 @@ SYSTEM_USER: Final = "postgres"
 QUIET: Final = {
     "unix_socket_permissions": "0777", "shared_buffers": "32MB", "max_connections": "60", "max_wal_size": "256MB",
     "autovacuum_naptime": "60s", "wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on",
-    "logging_collector": "off", "lc_messages": "C",
+    "logging_collector": "off", "lc_messages": "C", "dynamic_shared_memory_type": "mmap",
 }  # fmt: skip
 
 
