@@ -95,6 +95,7 @@ class Nursery:
                 [sys.executable, "-m", "holdfast.testing.nursery", *self._preload],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C is ours: it ends when we close its stdin
                 # One thread: a process with more than one cannot be forked safely.
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(self._path)},
             )
