@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,9 @@ from holdfast.testing.servers.process import NotStarted, ServerProcess, find
 __all__ = ("PostgresServer",)
 
 SYSTEM_USER: Final = "postgres"
+MEMORY: Final = 6
+"""The line of its postmaster.pid that says which piece of System V memory is its own: key and id."""
+
 QUIET: Final = {
     "unix_socket_permissions": "0777", "shared_buffers": "32MB", "max_connections": "60", "max_wal_size": "256MB",
     "autovacuum_naptime": "60s", "wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on",
@@ -95,6 +99,14 @@ class PostgresServer(ServerProcess):
             self.sql("CREATE DATABASE holdfast", database="postgres")
             if self.password is not None:
                 self.sql(f"ALTER ROLE postgres PASSWORD '{self.password}'")
+
+    def stop(self) -> None:
+        """Kill it; remove its folder, and the piece of System V memory that one which was killed leaves for good."""
+        self.kill()
+        with suppress(OSError, IndexError):  # its disk may be gone, or it never came to have any
+            piece = (self.data / "postmaster.pid").read_text().splitlines()[MEMORY].split()[-1]
+            subprocess.run([find("ipcrm") or "ipcrm", "-m", piece], check=False, capture_output=True)  # noqa: S603
+        super().stop()
 
     def set(self, **settings: str) -> None:
         """Change settings of the running server, as far as it takes them without a restart."""
