@@ -10,7 +10,7 @@ import msgspec
 from holdfast.broker.simulated import Submission
 from holdfast.market.candles import Series
 from holdfast.testing.exchange.endpoints import TRADING, answered
-from holdfast.testing.exchange.faults import FaultPlan, Faults
+from holdfast.testing.exchange.faults import Fault, FaultPlan, Faults
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.exchange.session import Session
 from holdfast.testing.scenarios import Scenario
@@ -18,7 +18,7 @@ from holdfast.testing.simulation.network import Cut, Network
 from holdfast.testing.simulation.process import EPOCH, SimulatedProcess
 from holdfast.testing.simulation.world import World
 
-__all__ = ("EXCHANGE", "URL", "ClientSession", "ExchangeClock", "exchange_of")
+__all__ = ("EXCHANGE", "URL", "ClientSession", "ExchangeClock", "Met", "exchange_of")
 
 EXCHANGE: Final = "exchange"
 URL: Final = "http://exchange"
@@ -27,6 +27,8 @@ TIMEOUT: Final = 10.0
 KINDS: Final = {(method, path): (kind, endpoint) for kind, (method, path, endpoint) in TRADING.items()}
 
 Accepted = Callable[[str], None]
+Met = dict[str, tuple[Fault, ...]]
+"""The scenario's own faults that each order has met, by client id."""
 
 
 class ExchangeClock:
@@ -59,8 +61,9 @@ class ClientSession:
     """What `SimulatedExchange` and `SimulatedBroker` use of aiohttp's session; `accepted` hears of each new order."""
 
     def __init__(
-        self, process: SimulatedProcess, network: Network, session: Session, accepted: Accepted
+        self, process: SimulatedProcess, network: Network, session: Session, accepted: Accepted, faults: Met
     ) -> None:
+        self._faults = faults
         self._process = process
         self._network = network
         self._session = session
@@ -92,13 +95,22 @@ class ClientSession:
     def _serve(self, method: str, path: str, asked: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         kind, endpoint = KINDS[method, path]
         session = self._session
-        faults = session.faults.meet(kind)
-        known = len(session.engine.account.entries)
-        status, answer = answered(endpoint, session, asked, body, faults)
-        if kind in ("submit", "cancel"):
+        if kind == "submit":
+            return self._submit(session, body)
+        status, answer = answered(endpoint, session, asked, body, ())
+        if kind == "cancel":
             self._process.world.tell("exchange", f"{kind} {answer.decode()}")
+        return status, answer
+
+    def _submit(self, session: Session, body: bytes) -> tuple[int, bytes]:
+        client_id = msgspec.json.decode(body, type=Submission).order.client_id
+        if client_id not in self._faults:  # a scenario's own are an order's, however often it is sent
+            self._faults[client_id] = session.faults.meet("submit")
+        known = len(session.engine.account.entries)
+        status, answer = answered(TRADING["submit"][2], session, {}, body, self._faults[client_id])
+        self._process.world.tell("exchange", f"submit {answer.decode()}")
         if len(session.engine.account.entries) > known:
-            self._accepted(msgspec.json.decode(body, type=Submission).order.client_id)
+            self._accepted(client_id)
         return status, answer
 
 

@@ -52,7 +52,10 @@ class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """One run. `split` bots have symbols of their own; others want the same ones, and all but one of them wait."""
+    """One run. `split` bots have symbols of their own; others want the same ones, and all but one of them wait.
+
+    `torn` says that jobs on threads meet each other half done; see `threads`.
+    """
 
     seed: str
     scenario: Scenario
@@ -66,6 +69,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     lease: float = 2.0
     patient: bool = True
     slow: float = 1.0
+    torn: bool = False
     dedupe: Dedupe = "open"
     segment_bytes: int = 8_192
     checkpoint_seconds: float = 1.0
@@ -113,6 +117,7 @@ def plan_of(seed: int, number: int) -> Plan:
         slow=chance.choice((0.3, 1.0, 1.0, 3.0)),
         dedupe=chance.choice(("open", "open", "always")),
         segment_bytes=chance.choice((2_048, 8_192, 32_768)),
+        torn=stores == "file" and chance.random() < 0.4,
         checkpoint_seconds=chance.choice((0.05, 0.5, 60.0)),
     )
     return _troubled(plan, chance)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from holdfast.system import Process
+from holdfast.testing.simulation.carrying import stand
 from holdfast.testing.simulation.disk import SimulatedDisk
 from holdfast.testing.simulation.files import Folder
 from holdfast.testing.simulation.loop import SimulatedLoop
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 EPOCH: Final = 1_760_000_000_000
 """Wall time (ms) when a world begins."""
+TORN: Final = 0.3
+"""At how many of its calls a job stands."""
 GROWING: Final = frozenset({"extend", "create", "make_folder"})
 
 
@@ -51,7 +54,9 @@ class SimulatedProcess:
     `passing` is told of each call to the disk ("disk") and each request that has left ("ask submit").
     """
 
-    def __init__(self, world: World, machine: Machine, name: str, *, slow: float = 1.0) -> None:
+    def __init__(
+        self, world: World, machine: Machine, name: str, *, slow: float = 1.0, torn: bool = False
+    ) -> None:
         self.world = world
         self.machine = machine
         self.name = name
@@ -65,7 +70,7 @@ class SimulatedProcess:
         chance = world.chance(name)
         self._random, self._slow = chance, slow
         self.loop = SimulatedLoop(world, self, self._while)
-        self.threads = SimulatedThreads(self.loop, self._while)
+        self.threads = SimulatedThreads(self.loop, self._while, torn=torn)
         self.disk = ProcessDisk(self)
         machine.alive[self.pid] = self
 
@@ -104,6 +109,7 @@ class SimulatedProcess:
         self.dead = self.loop.closed = True
         self.disk.let_go()
         del self.machine.alive[self.pid]
+        self.threads.end()
 
     def pause(self) -> None:
         """Stop it, as SIGSTOP does."""
@@ -153,6 +159,12 @@ class SimulatedProcess:
             return False
         return process.boot != self.boot or process.pid not in self.machine.alive
 
+    def stands(self) -> None:
+        """Let the others go on, now and then, where this is a job on a thread; raises Gone if that was its end."""
+        if self._random.random() < TORN:
+            stand()
+        self.check()
+
     def _while(self) -> float:
         """How long some small thing takes (s): mostly short, now and then not."""
         rare = self._random.random()
@@ -165,7 +177,6 @@ class ProcessDisk(SimulatedDisk):
     def __init__(self, process: SimulatedProcess) -> None:
         super().__init__(process.machine.root)
         self._process = process
-        self.before = self._meets
 
     def process(self) -> tuple[int, str]:
         """Return the process's id and its machine's name."""
@@ -174,6 +185,12 @@ class ProcessDisk(SimulatedDisk):
     def pid(self) -> int:
         """Return the process's id."""
         return self._process.pid
+
+    def _call(self, call: str, path: str) -> Any:
+        self._process.check()
+        self._process.stands()  # and nothing is locked meanwhile
+        self._meets(call, path)
+        return self._mutex
 
     def _meets(self, call: str, path: str) -> None:
         """Meet what the machine has in store for a call."""

@@ -78,6 +78,7 @@ class Recorder(Wrapper):
         commit_id = process.ids() if commit_id is None else commit_id
         streams = Counter(change.stream for change in changes if isinstance(change, Append))
         book.asked.setdefault(commit_id, streams)
+        book.refused.discard(commit_id)  # who is killed now is never told of this try
         try:
             await self.inner.commit(changes, commit_id=commit_id, vital=vital)
         except HoldfastError as error:
@@ -87,7 +88,6 @@ class Recorder(Wrapper):
         process.check()
         process.world.tell(process.name, f"committed {commit_id[:8]} {_words(changes)}")
         book.acknowledged.add(commit_id)
-        book.refused.discard(commit_id)  # an earlier try was
         for change in changes:
             if isinstance(change, Put):
                 book.learn(change.value)

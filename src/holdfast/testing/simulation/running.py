@@ -26,7 +26,7 @@ from holdfast.store.backends.file.store import FileStore
 from holdfast.testing.bots import PATIENCE, traded_on
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.scenarios import desk_of, market_of
-from holdfast.testing.simulation.exchange import URL, ClientSession, exchange_of
+from holdfast.testing.simulation.exchange import URL, ClientSession, Met, exchange_of
 from holdfast.testing.simulation.network import Network
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.process import Machine, SimulatedProcess
@@ -62,6 +62,7 @@ class Running:
         scenario = plan.scenario
         self.exchange = exchange_of(self.world, scenario, market_of({scenario.name: scenario}), options)
         self.server = StoreServer(self.world)
+        self._met: Met = {}
         self._processes: dict[int, SimulatedProcess] = {}
         self._lives = [0] * plan.bots
         self._done: set[int] = set()
@@ -124,7 +125,9 @@ class Running:
             self.world.over = True
             return
         name = f"bot{bot}.{self._lives[bot]}"
-        process = SimulatedProcess(self.world, self.machine_of(bot), name, slow=self.plan.slow)
+        process = SimulatedProcess(
+            self.world, self.machine_of(bot), name, slow=self.plan.slow, torn=self.plan.torn
+        )
         process.passing = lambda point: self.troubles.reached(bot, process, point)
         self._processes[bot] = process
         self.world.counts["lives"] += 1
@@ -142,7 +145,7 @@ class Running:
             processes=process,
             threads=process.threads,
         )
-        session = ClientSession(process, self.network, self.exchange, self.book.accept)
+        session = ClientSession(process, self.network, self.exchange, self.book.accept, self._met)
         patience = Patience() if plan.patient else PATIENCE
         return await traded_on(
             desk, plan.scenario, URL, session=session, patience=patience, wait=plan.bots > 1, lease=plan.lease,
