@@ -654,3 +654,25 @@ async def test_control_of_torn_reads(path: Path, monkeypatch: pytest.MonkeyPatch
         assert a is not None
         assert b is not None
         assert a.value != b.value
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE namespaces SET format = 'new'",
+        "UPDATE namespaces SET head = x'bf'",
+        "UPDATE records SET entity_name = x'00ff'",
+        "UPDATE records SET entity_name = x'6161'",
+        "UPDATE events SET number = 3",
+        "UPDATE events SET number = 'one'",
+    ],
+)
+async def test_rows_that_somebody_has_changed_are_corrupt(path: Path, change: str) -> None:
+    async with at(path) as store:
+        await store.commit([Put(Key("aa", "b"), 1), Append("s", 1)])
+    sql(path, change)
+    with pytest.raises(Corrupt):
+        async with at(path) as store:
+            await store.names()
+            [record async for record in store.scan("aa")]
+            [event async for event in store.read("s")]

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from holdfast import points
 from holdfast.errors import Corrupt, FromTheFuture, Unavailable
-from holdfast.store.backends.sqlite.faults import code_of, explain
+from holdfast.store.backends.sqlite.faults import SAID, code_of, explain
 from holdfast.store.backends.sqlite.place import Place
 from holdfast.store.backends.sqlite.schema import APPLICATION_ID, FORMAT
 
@@ -39,10 +39,10 @@ def recognise(path: str) -> None:
     """
     try:
         application, version = _marks(path, "&immutable=1")
-    except sqlite3.Error:  # a checkpoint that is cut off leaves a header that is right only with the WAL
+    except SAID:  # a checkpoint that is cut off leaves a header that is right only with the WAL
         try:
             application, version = _marks(path, "")
-        except sqlite3.Error as error:
+        except SAID as error:
             raise explain(error, path) from error
     if application != APPLICATION_ID:
         message = (
@@ -132,7 +132,7 @@ def _prepare(connection: sqlite3.Connection, place: Place, *, read_only: bool) -
         if not read_only:
             checkpoint(connection, "TRUNCATE")
         place.flush_wal()
-    except sqlite3.Error as error:
+    except SAID as error:
         raise explain(error, place.path) from error
     if mode != b"wal" or pragma(connection, "synchronous") not in _FULL:
         message = f"{place.path}: SQLite cannot use its WAL here (journal_mode is {mode!r}): nothing would be durable"

@@ -5,7 +5,10 @@ from typing import Final
 
 from holdfast.errors import Corrupt, StoreError, StoreFull, Unavailable
 
-__all__ = ("code_of", "explain", "usable_after")
+__all__ = ("SAID", "code_of", "explain", "usable_after")
+
+SAID: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What comes of SQLite's refusals: also where it names a damaged table, and its message is no text."""
 
 _PRIMARY: Final = 0xFF
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -34,11 +37,14 @@ def usable_after(error: sqlite3.Error) -> bool:
     return code_of(error) in _HARMLESS
 
 
-def explain(error: sqlite3.Error, path: str, *, committing: bool = False) -> StoreError:
+def explain(error: sqlite3.Error | UnicodeDecodeError, path: str, *, committing: bool = False) -> StoreError:
     """Return the typed error for what SQLite refused; `committing`: it was COMMIT that failed.
 
     A full disk is certain: SQLite says so of a write, and the frame that would make the commit valid is the last.
     """
+    if isinstance(error, UnicodeDecodeError):
+        message = f"{path}: is damaged: SQLite says what is no text ({error}); it is left as it is. Restore a backup"
+        return Corrupt(message, key=None, reason=str(error), path=path)
     code = code_of(error)
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if code == sqlite3.SQLITE_FULL:

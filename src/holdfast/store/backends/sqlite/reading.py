@@ -58,7 +58,7 @@ class Found(Struct, frozen=True):
 def head_of(connection: Connection, space: Space, least: int) -> int:
     """Return the namespace's head; raises WentBack where it is lower than one this process was told of."""
     row = connection.execute("SELECT head FROM namespaces WHERE id = ?", (space.number,)).fetchone()
-    head = 0 if row is None else int(row[0])
+    head = 0 if row is None else _whole(space, "head", row[0])
     if head < least:
         message = (
             f"{space.path} has lost acknowledged commits: the head of {space.name!r} is {head}, and this process was "
@@ -106,7 +106,7 @@ def last_number(connection: Connection, space: Space, stream: str) -> int:
         "SELECT number FROM events WHERE namespace = ? AND stream = ? ORDER BY number DESC LIMIT 1",
         (space.number, stream),
     ).fetchone()
-    return 0 if row is None else int(row[0])
+    return 0 if row is None else _whole(space, stream, row[0])
 
 
 def names(connection: Connection, space: Space) -> Names:
@@ -136,15 +136,19 @@ def find_space(connection: Connection, name: str, path: str) -> Space:
             path=path,
             namespace=name,
         )
-    if row[1] > FORMAT:
-        message = f"namespace {name!r} of {path} has format {row[1]}: this Holdfast reads up to {FORMAT}; upgrade it"
-        raise FromTheFuture(message, found=row[1], known=FORMAT)
-    return Space(int(row[0]), name, path)
+    space = Space(row[0], name, path)
+    found = _whole(space, "format", row[1])
+    if found > FORMAT:
+        message = (
+            f"namespace {name!r} of {path} has format {found}: this Holdfast reads up to {FORMAT}; upgrade it"
+        )
+        raise FromTheFuture(message, found=found, known=FORMAT)
+    return space
 
 
 def _namespaces(connection: Connection) -> str:
     rows = connection.execute("SELECT name FROM namespaces ORDER BY name LIMIT ?", (SHOWN + 1,)).fetchall()
-    names = [repr(name.decode(errors="replace")) for (name,) in rows]
+    names = [repr(name.decode(errors="replace") if isinstance(name, bytes) else name) for (name,) in rows]
     return ", ".join([*names[:SHOWN], *(["…"] if len(names) > SHOWN else [])]) or "none"
 
 
@@ -153,9 +157,13 @@ def record(space: Space, key: Key, row: Row | None) -> Record | None:
     return None if row is None else Record(key, value(space, key, row[0]), text(space, key, row[1]))
 
 
-def event(space: Space, stream: str, row: tuple[Any, ...]) -> Event:
-    """Return the event of a row, with a value of the caller's own; raises Corrupt naming the stream."""
+def event(space: Space, stream: str, expected: int, row: tuple[Any, ...]) -> Event:
+    """Return the event of a row, which is to have that number; raises Corrupt naming the stream."""
     number, found, version = row
+    if number != expected:
+        raise _corrupt(
+            space, f"stream {stream!r}", f"has no event {expected}: the next one is {number!r:.40}"
+        )
     return Event(stream, number, value(space, stream, found), text(space, stream, version))
 
 
@@ -182,6 +190,12 @@ def _corrupt(space: Space, what: Key | str, reason: str) -> Corrupt:
     return Corrupt(message, key=what if isinstance(what, Key) else None, reason=reason, path=space.path)
 
 
+def _whole(space: Space, what: str, found: object) -> int:
+    if not isinstance(found, int):
+        raise _corrupt(space, f"the number ({what}) of {space.name!r}", f"is none: {found!r:.40}")
+    return found
+
+
 def _row(connection: Connection, space: Space, key: Key) -> Row | None:
     found: Row | None = connection.execute(
         "SELECT value, version FROM records WHERE namespace = ? AND entity_name = ? AND entity_id = ?",
@@ -199,7 +213,10 @@ def _distinct(connection: Connection, space: Space, table: str, column: str) -> 
         ).fetchone()
         if least is None:
             return tuple(found)
-        found.append(text(space, table, least))
+        name = text(space, table, least)
+        if found and name <= found[-1]:  # a BLOB is above every text, and would be found for ever
+            raise _corrupt(space, table, f"has a name that is no text: {name!r:.40}")
+        found.append(name)
 
 
 def _snapshot(connection: Connection, ask: Callable[[], T]) -> T:

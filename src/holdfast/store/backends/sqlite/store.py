@@ -124,14 +124,14 @@ class SqliteStore(Store):
     async def read(self, stream: str, *, after: int = 0, limit: int | None = None) -> AsyncIterator[Event]:
         """Yield the events of a stream, oldest first, those numbered above `after` only."""
         check_stream(stream)
-        left, last = _unbounded(limit), after
+        left, last = _unbounded(limit), max(after, 0)
         while left > 0:
             live = self._open_live()
             size = min(left, reading.PAGE)
             rows = await live.ask(partial(reading.events, stream=stream, after=last, limit=size))
             for row in rows:
-                last = row[0]
-                yield reading.event(live.space, stream, row)
+                last += 1
+                yield reading.event(live.space, stream, last, row)
             left = left - len(rows) if len(rows) == size else 0
 
     async def names(self) -> Names:

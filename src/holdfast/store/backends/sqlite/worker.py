@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from holdfast.store.backends.file.waiting import Patience
-from holdfast.store.backends.sqlite.faults import explain, usable_after
+from holdfast.store.backends.sqlite.faults import SAID, explain, usable_after
 from holdfast.store.backends.sqlite.place import Place
 
 __all__ = ("Worker",)
@@ -56,7 +56,7 @@ class Worker:
             return work(self._connection)
         except BaseException as error:
             self._recover(error)
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, SAID):
                 raise explain(error, self._place.path) from error
             raise
 
