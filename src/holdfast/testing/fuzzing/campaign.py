@@ -104,7 +104,8 @@ class _Campaign:
     def _line(self) -> str:
         tally = self.tally
         reached = f", {tally.branches:,} branches, {tally.corpus:,} inputs kept" if tally.branches else ""
-        return f"  {tally.target}: {tally.inputs:,} inputs in {tally.seconds:,.0f} s{reached}, {len(tally.crashes)} crashes"
+        done = f"{tally.inputs:,} inputs in {tally.seconds:,.0f} s{reached}"
+        return f"  {tally.target}: {done}, {len(tally.crashes)} crashes"
 
     def _save(self) -> None:
         part = self._path.with_suffix(".part")

@@ -20,15 +20,18 @@ _TOKEN: Final = re.compile(rb'"(?:[^"\\\n]|\\.)*"|-?\d+(?:\.\d+)?|true|false|nul
 
 NUMBERS: Final = (
     b"0", b"1", b"-1", b"2", b"7", b"255", b"4294967295", b"9223372036854775807", b"9223372036854775808",
-    b"-9223372036854775809", b"18446744073709551616", b"1e308", b"1e999", b"-0.0", b"0.5", b"NaN", b"Infinity",
+    b"-9223372036854775809", b"18446744073709551616", b"1e308", b"1e999",
+    b"-0.0", b"0.5", b"NaN", b"Infinity",
     b"9" * 400, b"9" * 5000, b"00", b"1_0", "١٢".encode(), b"0x10",
 )  # fmt: skip
 TOKENS: Final = (
-    b"null", b"[]", b"{}", b'""', b"true", b'"x"', b"[1,2]", b'{"a":1}', b'"\\ud800"', b'"\xff"', b'"\\u0000"', b'"..\\/x"',
+    b"null", b"[]", b"{}", b'""', b"true", b'"x"', b"[1,2]", b'{"a":1}', b'"\\ud800"', b'"\xff"',
+    b'"\\u0000"', b'"..\\/x"',
     b"[" * 2000, b"[" * 2000 + b"]" * 2000, b'{"a":' * 300 + b"1" + b"}" * 300, b'"' + b"n" * 600 + b'"', b'"file"',
 )  # fmt: skip
 TEXTS: Final = (
-    b"\0", b"\n", b"\r\n", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x92\xa5", b'"', b"'", b",", b";", b"%", b"%00",
+    b"\0", b"\n", b"\r\n", b"\xff\xfe", b"\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x92\xa5", b'"', b"'", b",", b";", b"%",
+    b"%00",
     b"%2e%2e%2f", b"../", b"\\", b"=", b"&", b"@", b":", b"#", b"?", b" ", b"\t", b"\x1a", b"\x85", b"{", b"[",
 )  # fmt: skip
 WORDS: Final = (0, 1, 0xFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)

@@ -1,4 +1,4 @@
-"""JSON documents of every kind that is stored: values, entities by their schema, rows, replication's own, encrypted ones."""
+"""JSON documents of every kind that is stored: values, entities, rows, what replication keeps, encrypted values."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ __all__ = ("adapter_row", "encrypted", "entity", "keys", "replicated", "value")
 
 KEY: Final = Key("signal.sma-cross", "BTCUSDT")
 VALUES: Final[Sequence[Any]] = (
-    {"side": "long", "price": 40000.5, "note": "ö\n", "at": 1_700_000_000_000, "nothing": None, "levels": [1, -0.0, 1e308]},
+    {"side": "long", "price": 40000.5, "note": "ö\n", "at": 17 * 10**11, "no": None, "levels": [1, -0.0, 1e308]},
     [], "text", 2**63 - 1, True, {"": {"a.b": {"$c": [[[[[[[[1]]]]]]]]}}},
 )  # fmt: skip
 KEYS: Final = "2026-11:" + "A" * 43

@@ -1,6 +1,6 @@
 """The engine for long campaigns: atheris, led by which branches of Holdfast an input has reached.
 
-It is a process of its own, for libFuzzer ends the one that it runs in: `python -m holdfast.testing.fuzzing.led TARGET …`.
+It is a process of its own (`python -m holdfast.testing.fuzzing.led TARGET …`), for libFuzzer ends the one it runs in.
 What breaks a promise is written down and passed by from then on; a hang, or memory without an end, ends the process,
 and the input that did it is what libFuzzer leaves behind.
 """

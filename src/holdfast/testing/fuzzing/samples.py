@@ -1,4 +1,4 @@
-"""What is damaged: stores that the real writers have made, step by step on one thread, so that they are always the same.
+"""What is damaged: stores that the real writers have made, step by step on one thread, and so always the same.
 
 A sample is a folder of files at some moment of a store's life, and what every head of that store held.
 """

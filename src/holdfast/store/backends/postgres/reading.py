@@ -9,7 +9,7 @@ from holdfast.store.backends.postgres.statements import Statements
 from holdfast.store.base import Event, Key, Names, Record
 from holdfast.store.codec import decode
 
-__all__ = ("Reader",)
+__all__ = ("Reader", "event_of", "record_of")
 
 PAGE: Final = 1000
 
@@ -42,7 +42,7 @@ class Reader:
             page = PAGE if left is None else min(PAGE, left)
             rows = await self._lines.fetch(self._sql.scan, self._namespace, entity_name, last, page)
             for row in rows:
-                yield _record(Key(row["entity_name"], row["entity_id"]), row)
+                yield record_of(Key(row["entity_name"], row["entity_id"]), row)
             if len(rows) < page:
                 return
             last = rows[-1]["entity_id"]
@@ -55,7 +55,7 @@ class Reader:
             page = PAGE if left is None else min(PAGE, left)
             rows = await self._lines.fetch(self._sql.read, self._namespace, stream, last, page)
             for row in rows:
-                yield _event(stream, last + 1, row)
+                yield event_of(stream, last + 1, row)
                 last += 1
             if len(rows) < page:
                 return
@@ -73,11 +73,13 @@ class Reader:
         return Names(tuple(entities), tuple(sorted(row["name"] for row in rows if not row["is_entity"])))
 
 
-def _record(key: Key, row: Mapping[str, Any]) -> Record:
+def record_of(key: Key, row: Mapping[str, Any]) -> Record:
+    """Return the record of a row, its value the caller's own; raises Corrupt."""
     return Record(key, _value(row["body"], key), row["version"])
 
 
-def _event(stream: str, number: int, row: Mapping[str, Any]) -> Event:
+def event_of(stream: str, number: int, row: Mapping[str, Any]) -> Event:
+    """Return the event of a row, which is to have that number; raises Corrupt."""
     if row["number"] != number:
         reason = f"event {number} of the stream {stream!r} is missing"
         raise Corrupt(f"{reason}; the next one is {row['number']}", key=None, reason=reason)
