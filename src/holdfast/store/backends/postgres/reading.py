@@ -33,7 +33,7 @@ class Reader:
             asked = ([key.entity_name for key in keys], [key.entity_id for key in keys])
             rows = await self._lines.fetch(self._sql.get_many, self._namespace, *asked)
         found = {Key(row["entity_name"], row["entity_id"]): row for row in rows}
-        return [_record(key, found[key]) if key in found else None for key in keys]
+        return [record_of(key, found[key]) if key in found else None for key in keys]
 
     async def scan(self, entity_name: str, after: str | None, limit: int | None) -> AsyncIterator[Record]:
         """Yield the records of an entity name by id, a page at a time, each page behind the one before."""
