@@ -104,7 +104,8 @@ class _Telling:
 
 def _line(result: Result) -> Text:
     tried = ", ".join(f"{count:,} {name}" for name, count in result.counts.items())
-    said = f"{result.promise}: {result.said}" if result.said else result.promise
+    why = result.said.partition("\n")[0]
+    said = f"{result.promise}: {why}" if why else result.promise
     parts: Sequence[tuple[str, str]] = [
         (f"  {result.state:<16}", STYLES[result.state]), (f"{result.name:<{WIDTH}}", ""),
         (said, "dim" if result.state == "does not apply" else ""), (f"  [{tried}]" if tried else "", "dim"),

@@ -21,9 +21,6 @@ QUICK: Final = Pace(times=1.0, limit=30.0)
 NORMAL: Final = Pace(times=4.0, limit=120.0)
 THOROUGH: Final = Pace(times=25.0, limit=900.0)
 
-HANGS: Final = 0.5
-"""The share of a check's time after which a call without an answer hangs."""
-
 State = Literal["kept", "broken", "not shown", "does not apply"]
 
 
@@ -205,14 +202,11 @@ async def _awaited(run: Any, case: Case) -> None:
         raise
 
 
-def _late(case: Case) -> HoldfastError:
-    """Return what a check says that was not over in time: who gives no answer is at fault, who is slow is not."""
+def _late(case: Case) -> NotShown:
+    """Return what a check says that was not over in time: on a machine that is busy, nobody is to blame."""
     seconds, asked = case.history.unanswered
-    if seconds > case.pace.limit * HANGS:
-        return _unexpected(case, f"no answer in {seconds:.0f} s to: {asked}")
-    return NotShown(
-        f"it was not over after {case.pace.limit:g} s, all of which it was answered: too slow for this"
-    )
+    waited = f"{asked} had no answer for {seconds:.0f} s" if seconds > 1 else "it was answered all the while"
+    return NotShown(f"it was not over after {case.pace.limit:g} s: {waited}")
 
 
 def _unexpected(case: Case, said: str) -> Broken:
