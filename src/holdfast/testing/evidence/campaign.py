@@ -19,7 +19,7 @@ from holdfast.testing.evidence.goals import is_reached
 from holdfast.testing.evidence.ledger import Broken, Ledger, Machine, Stint
 from holdfast.testing.evidence.running import Children, Died
 from holdfast.testing.evidence.versions import holdfast_version, machine, today
-from holdfast.testing.evidence.ways import Cell
+from holdfast.testing.evidence.ways import Cell, way
 
 __all__ = ("Campaign", "replay")
 
@@ -68,7 +68,8 @@ class Campaign:
         while True:
             left = deadline - time.monotonic()
             while (cell := self._next(running.values())) is not None and left > 0:
-                running[pool.submit(self._slice, cell, min(each, left))] = cell
+                seconds = min(max(each, way(cell.way).least), left)
+                running[pool.submit(self._slice, cell, seconds)] = cell
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:

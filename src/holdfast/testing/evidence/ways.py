@@ -40,7 +40,10 @@ class Cell(Struct, frozen=True):
 
 
 class Way(Struct, frozen=True, kw_only=True):
-    """A way of trying. `play` ("module:name" in `plays`) takes a target; `zeros` are counts that must stay zero."""
+    """A way of trying. `play` ("module:name" in `plays`) takes a target; `zeros` are counts that must stay zero.
+
+    `least` is how many seconds a turn is worth its while, where it takes some until the first seed.
+    """
 
     name: str
     title: str
@@ -48,6 +51,7 @@ class Way(Struct, frozen=True, kw_only=True):
     play: str
     targets: tuple[str, ...]
     zeros: tuple[str, ...] = ()
+    least: float = 0.0
 
 
 FILE_SYSTEMS: Final = ("ext4", "xfs")
@@ -96,6 +100,7 @@ WAYS: Final[Mapping[str, Way]] = {
             play="kills:kills",
             targets=("file", "sqlite", "redis", "postgres", "adapter"),
             zeros=("lost", "doubled", "different"),
+            least=60.0,
         ),
         Way(
             name="writers-killed",
@@ -160,6 +165,7 @@ WAYS: Final[Mapping[str, Way]] = {
             play="whole:simulation",
             targets=("bots",),
             zeros=("runs that broke a promise",),
+            least=60.0,
         ),
         Way(
             name="fuzzing",
