@@ -72,7 +72,7 @@ def test_a_password_is_never_shown(here: Here) -> None:
             here("store", "activate", server.url),
             here("store", "ls", server.url.replace("s3cr3t-word", "s3cr3t-wrong")),
         ]
-    said.append(here("store", "ls", server.url))
+    said.append(here("store", "ls", f"{server.url}?connect_timeout=0.5"))
     assert [done.code for done in said] == [0] * 7 + [2, 0, 2, 1]
     assert "s3cr3t" not in "".join(done.out + done.err for done in said)
 

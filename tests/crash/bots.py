@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from holdfast.broker.paper import PaperBroker
 from holdfast.broker.simulated import SimulatedBroker
 from holdfast.errors import HoldfastError
 from holdfast.market.replay import ReplayExchange
@@ -14,6 +15,7 @@ from holdfast.store.backends.file import store as file_store
 from holdfast.store.backends.file.disk import Disk
 from holdfast.testing.bots import PATIENCE, trade_scenario
 from holdfast.testing.scenarios import SCENARIOS, desk_of, market_of, minute_of
+from holdfast.testing.trial import EXPIRY
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import StoreUnavailable
 
@@ -95,6 +97,7 @@ def failing_flush() -> None:
 async def trade_on_paper(*, scenario: str, store: str) -> int:
     """Trade a scenario on a replay of its candles, with orders that are filled on paper."""
     known = SCENARIOS[scenario]
+    PaperBroker.request_expiry = EXPIRY  # a recovery waits for as long
     desk = desk_of(known, store=store)
     desk.add_exchange("replay", lambda: ReplayExchange("replay", market_of({scenario: known})))
     return len([event async for event in desk.live.run(known.symbols, poll=0.01, patience=PATIENCE)])

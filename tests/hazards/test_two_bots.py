@@ -25,6 +25,9 @@ from tests.hazards.crowd import Crowd, is_stopped, send, until
 SCENARIO = "take-profit"
 SLOW = Fault(on="candles", do="delay", ms=50, times=0)
 LEASE = 0.8
+"""Seconds: of one that will be stopped."""
+SEEN = 4.0
+"""Seconds: of one whose heart is to be seen beating, a quarter of that long at most, and to be lost by no means."""
 
 
 def a_place(ground: Ground, park: Park, backend: str) -> Place:
@@ -48,12 +51,13 @@ def trial(ground: Ground, place: Place, *lives: Life) -> Trial:
 @pytest.mark.parametrize("backend", backends("sqlite", "postgres", of=SHARED))
 def test_the_second_is_told_who_trades(grounds: Grounds, park: Park, crowd: Crowd, backend: str) -> None:
     ground = grounds.one
-    slow = Fault(on="candles", do="delay", ms=100, times=0)  # longer than it takes to see a heart beat
-    place = ground.place(SCENARIO, store=trials_of(park, backend), faults=[slow])
-    first = bot(crowd, place, lease=LEASE)
+    crawling = Fault(on="candles", do="delay", ms=1_000, nth=6, times=0)
+    place = ground.place(SCENARIO, store=trials_of(park, backend), faults=[crawling])
+    first = bot(crowd, place, lease=SEEN)
     until(lambda: first.done() or sent(ground, place), "the first trades")
-    second = bot(crowd, place, lease=LEASE).result()
+    second = bot(crowd, place).result()
     assert not first.done()
+    ground.exchange.harm(session=place.session)
     assert first.result().answer["done"]["halted"] == []
     assert second.answer["error"] == "LeaseHeld"
     assert second.answer["pid"] > 0
@@ -89,7 +93,7 @@ def test_a_stopped_one_is_replaced_and_sends_nothing_when_it_wakes(
         pid_file, nth = tmp_path / stop_at, 5 if stop_at.startswith("live") else 1
         first = bot(crowd, place, stop_at=stop_at, nth=nth, lease=LEASE, pid_file=str(pid_file))
         pid = stopped(pid_file, first)
-        second = bot(crowd, place, wait=True, lease=LEASE)
+        second = bot(crowd, place, wait=True)
         before = sent(ground, place)
         taken = second.result()
         after = sent(ground, place)
@@ -132,7 +136,7 @@ def test_a_run_without_its_fence_is_noticed(
         crowd, place, patches=patches, stop_at="live.decided", nth=5, lease=LEASE, pid_file=str(pid_file)
     )
     pid = stopped(pid_file, first)
-    second = bot(crowd, place, wait=True, lease=LEASE)
+    second = bot(crowd, place, wait=True)
     until(lambda: second.done() or sent(ground, place), "the second trades")
     send(pid, signal.SIGCONT)
     second.result()

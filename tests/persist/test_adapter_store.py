@@ -573,7 +573,7 @@ def test_an_owner_on_another_machine_is_watched_first(
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
 
     async def main() -> None:
-        alive = make(base_dir=here, heartbeat=0.05)
+        alive = make(base_dir=here, heartbeat=0.5)
         await alive.open()
         with pytest.raises(StoreInUse, match="is alive"):
             await make(base_dir=there).open()
@@ -618,7 +618,8 @@ def test_one_that_lost_its_namespace_refuses_all(database: Database, tmp_path: P
         row = json.loads(database.rows[place])
         row["value"]["process"] = "another"
         database.rows[place] = json.dumps(row)
-        await asyncio.sleep(0.1)
+        assert store._tenancy._beating is not None
+        await asyncio.wait([store._tenancy._beating])  # until its heart has noticed
         with pytest.raises(StoreInUse):
             await store.commit([Put(BTC, 1)])
         await store.close()
