@@ -212,3 +212,18 @@ def test_what_the_calls_do_not_explain_raises(tmp_path: Path) -> None:
         made.check()
     made.read(Log().calls([hexed("write(3</a>, 'x', 1) = 1")]))
     made.check()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fdatasync(nobody) = 0",
+        "openat(AT_FDCWD</t>) = 3",
+        "<... write resumed>) = 3",
+        "fsync(3</t) = -1",
+    ],
+)
+def test_what_strace_never_writes_is_untraceable(line: str) -> None:
+    made = Reader(Path("/t"), START, marks=Path("/marks"), cwd="/t")
+    with pytest.raises(Untraceable):
+        made.read(Log().calls([f"7  {line}"]))

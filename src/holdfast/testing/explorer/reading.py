@@ -69,19 +69,25 @@ class Reader:
 
     def read(self, calls: Iterable[Call]) -> None:
         """Take all calls of a run; raises Untraceable for one that is not understood."""
-        for call in calls:
-            self._call, self._process = call, self._processes.of(call.thread)
-            self._given = Arguments(call, self._process, self.view)
-            self._flushes[call.thread, call.name] += call.name in _FLUSHING
-            if call.failed:
-                self._failed()
-            elif call.name in FORKING or call.name == "execve":
-                self._processes.see(call)
-            elif call.name in _FOREIGN or call.name in _NEVER:
-                self._refuse_where_it_matters()
-            else:
-                _HANDLERS[call.name](self)
-            self._after.append(len(self._operations))
+        try:
+            for call in calls:
+                self._take(call)
+        except (LookupError, ValueError) as error:  # a number, an argument or a quote where strace writes none
+            raise self._refuse(f"not as strace writes it ({error!r}), after") from error
+
+    def _take(self, call: Call) -> None:
+        self._call, self._process = call, self._processes.of(call.thread)
+        self._given = Arguments(call, self._process, self.view)
+        self._flushes[call.thread, call.name] += call.name in _FLUSHING
+        if call.failed:
+            self._failed()
+        elif call.name in FORKING or call.name == "execve":
+            self._processes.see(call)
+        elif call.name in _FOREIGN or call.name in _NEVER:
+            self._refuse_where_it_matters()
+        else:
+            _HANDLERS[call.name](self)
+        self._after.append(len(self._operations))
 
     def check(self) -> None:
         """Return if the folder is now as it was followed; raises Untraceable where it is not."""
