@@ -160,12 +160,12 @@ def _change(connection: sqlite3.Connection, dice: Dice) -> None:
             new = _as_text(connection, new)
     try:
         where = (
-            f"WHERE {column} = (SELECT {column} FROM {table} ORDER BY rowid LIMIT 1)"
+            f"WHERE {column} = (SELECT {column} FROM {table} ORDER BY rowid LIMIT 1)"  # noqa: S608  # our own names
             if dice.chance(2)
             else ""
         )
         limit = "" if table == "commits" else where
-        connection.execute(f"UPDATE OR REPLACE {table} SET {column} = ? {limit}", (new,))
+        connection.execute(f"UPDATE OR REPLACE {table} SET {column} = ? {limit}", (new,))  # noqa: S608
     except sqlite3.Error:
         return
 

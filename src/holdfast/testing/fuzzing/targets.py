@@ -34,6 +34,10 @@ TARGETS: Final[Mapping[str, str]] = {
     "url.password": f"{_HERE}.urls:password",
     "http.answers": f"{_HERE}.http:answers",
     "http.requests": f"{_HERE}.http:requests",
+    "words": f"{_HERE}.words:taken_apart",
+    "words.looking": f"{_HERE}.words:looking",
+    "strace": f"{_HERE}.traces:strace_log",
+    "killed": f"{_HERE}.traces:child_log",
     "exported": f"{_HERE}.exported:exported",
 }
 

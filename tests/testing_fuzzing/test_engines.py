@@ -1,0 +1,71 @@
+"""The engines and the campaign: readers with a bug are found by both, and what is found can be played again."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from holdfast.errors import InvalidOption
+from holdfast.testing.fuzzing import CONTROLS, Target, crash_of, examined, target_of
+from holdfast.testing.fuzzing.campaign import Tally, main, noticed
+from holdfast.testing.fuzzing.controls import right
+from holdfast.testing.fuzzing.led import NotThere
+
+RAW = CONTROLS["raw"]
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_reader_with_a_bug_is_found(name: str) -> None:
+    crash = examined(target_of(CONTROLS[name]), examples=500, number=1)
+    assert crash is not None
+    again = crash_of(target_of(CONTROLS[name]), crash.data)
+    assert again is not None
+    assert again.kind == crash.kind
+
+
+def test_a_reader_without_one_is_not_accused() -> None:
+    assert examined(Target("right", right), examples=300, number=1) is None
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_atheris_finds_a_reader_with_a_bug_or_says_how_to_get_it(name: str, tmp_path: Path) -> None:
+    if find_spec("atheris") is not None:
+        assert noticed(name, engine="atheris", corpus=tmp_path)
+        return
+    with pytest.raises(NotThere, match="make fuzz"):
+        noticed(name, engine="atheris", corpus=tmp_path)
+
+
+def test_a_kind_that_is_known_is_passed_by() -> None:
+    target, known = target_of(RAW), frozenset[str]()
+    while crash := examined(target, examples=200, number=1, known=known):
+        assert crash.kind not in known
+        known |= {crash.kind}
+    assert any(kind.startswith("KeyError") for kind in known)
+
+
+def test_a_campaign_goes_on_and_what_it_found_is_played_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [RAW, "--minutes", "0.001", "--out", str(tmp_path)]
+    assert main(asked) == main(asked) == 1
+    (kept,) = tmp_path.glob("fuzz-hypothesis-*.json")
+    tally = msgspec.json.decode(kept.read_bytes(), type=Tally)
+    assert tally.laps == 2
+    assert tally.inputs >= 400
+    path = next(iter(tally.crashes.values()))
+    assert f"--replay {path} {RAW}" in capsys.readouterr().out
+    assert main(["--replay", path, RAW]) == 1
+    assert "Traceback" in capsys.readouterr().out
+    Path(path).write_bytes(b"")
+    assert main(["--replay", path, RAW]) == 0
+
+
+def test_what_cannot_run_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["nothing", "--out", str(tmp_path)]) == 2
+    assert "there is no target 'nothing'" in capsys.readouterr().out
+    with pytest.raises(InvalidOption):
+        target_of("nothing")
+    assert main(["--list"]) == 0
+    assert "file.repaired" in capsys.readouterr().out
