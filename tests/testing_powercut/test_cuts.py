@@ -81,6 +81,14 @@ def test_a_store_and_one_that_never_flushes(cut_off: str) -> None:
     assert any(each.problems for each in bad)
 
 
+@pytest.mark.server("redis")
+@pytest.mark.parametrize("file_system", ["ext4"])
+def test_a_server_on_the_disk(cut_off: str) -> None:
+    found = campaign.play("redis", cut_off, "test", 0, 2)
+    assert [each.problems for each in found] == [(), ()]
+    assert sum(each.acknowledged for each in found) > 0
+
+
 @pytest.mark.parametrize("file_system", ["ext4"])
 def test_a_program_that_ends_by_itself_is_told(cut_off: str) -> None:
     with LoopDisk(cut_off) as made, pytest.raises(Failed, match="ended before"):

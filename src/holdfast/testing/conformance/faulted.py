@@ -41,7 +41,9 @@ _DESCRIPTOR: Final = re.compile(r"\d+<(.*?)>(?:, |\)| <unfinished)")
 _PATH: Final = re.compile(r'(?:\w+<(?P<folder>[^>]*)>, )?"(?P<path>[^"]*)"')
 _SYSTEM: Final = (
     "/proc",
-    "/dev/",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
     "/etc/",
     "/usr/",
     "/lib",

@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
+import msgspec
 from msgspec import Struct, field
 
 from holdfast.errors import HoldfastError
 from holdfast.store import Store
 from holdfast.testing.conformance.script import Script, state_of
-from holdfast.testing.conformance.subject import SERVED
+from holdfast.testing.conformance.subject import SERVED, address_of
+from holdfast.testing.own_adapter import MAKE
 
 __all__ = ("TRIES", "Insisting", "Told", "WrongState", "hasty")
 
@@ -82,7 +84,11 @@ class Insisting:
 
 
 def hasty(address: str) -> str:
-    """Return the address with short time-outs, where it is one of Holdfast's own URLs of servers."""
+    """Return the address with short time-outs, where it is one of Holdfast's own URLs of servers, or is made of one."""
+    if address.startswith(MAKE):
+        made = msgspec.json.decode(address.removeprefix(MAKE))
+        changed = {name: hasty(str(value)) for name, value in made["arguments"].items() if name == "url"}
+        return address_of(made["call"], {**made["arguments"], **changed})
     if not address.startswith(SERVED):
         return address
     options = "&".join(f"{name}={HASTE}" for name in ("connect_timeout", "read_timeout", "commit_timeout"))
