@@ -1,17 +1,25 @@
 """The ways in: the command line and the pytest plugin (the classes are used in test_backends.py)."""
 
+import asyncio
 import json
+import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from holdfast.errors import InvalidOption
-from holdfast.testing.conformance import Broken, Level, check
+from holdfast.store import Key, Put
+from holdfast.store.backends.memory import MemoryStore
+from holdfast.testing.conformance import Bench, Broken, Level, Pace, Subject, check, examine
 from holdfast.testing.conformance.checks import all_checks
 from holdfast.testing.conformance.target import at
-from tests.cli.builders import Here
+from tests.cli.builders import COMMAND, Here
 
 LIARS = "tests.testing_conformance.liars"
 
@@ -47,6 +55,9 @@ def test_what_does_not_claim_enough_is_kept_and_not_sound(here: Here) -> None:
     assert {one["state"] for one in checks} == {"kept", "does not apply"}
     assert done.summary["levels"] == {"core": "kept"}
     assert done.summary["sound"] is False
+    of_check = {"name", "level", "promise", "state", "said", "history", "counts", "seed", "seconds"}
+    assert {frozenset(one) for one in checks} == {frozenset({"type", *of_check})}
+    assert set(done.summary) == {"type", "subject", "sound", "levels", "seed", "durability", "real"}
 
 
 def test_what_is_broken_is_named_with_its_history_and_the_seed(here: Here, wrong: Path) -> None:
@@ -153,3 +164,97 @@ def test_a_check_of_ones_own() -> None:
     finally:
         checks._REGISTERED.clear()
         checks._REGISTERED.update(before)
+
+
+def test_what_cannot_be_examined_is_one_sentence_and_exit_code_2(here: Here, tmp_path: Path) -> None:
+    """Not 1, which says that it was, and is not sound."""
+    (tmp_path / "mine.py").write_text("def store(namespace): raise TypeError('a slip')\n")
+    for words, said in [
+        (["memory", "--check", "put-get"], "there is no check 'put-get' (did you mean put-and-get?)"),
+        (["redis://127.0.0.1:1/0"], "no server listens on that port"),
+        ([f"{tmp_path}/mine.py:store"], "cannot be opened: TypeError: a slip"),
+        ([f"{tmp_path}/none.py:store"], "there is no file"),
+        (["file:./x?mode=ro"], "mode=ro only reads"),
+        (["file:./x?replica=file%3A.%2Fy%3Fnamespace%3Dz"], "leave the namespace of replica out"),
+    ]:
+        done = here("conform", *words)
+        assert done.code == 2
+        assert said in done.err
+        assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.crash
+def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Ctrl-C at a terminal: everybody in the foreground is told at once."""
+    store, temporary = tmp_path / "store", tmp_path / "temporary"
+    store.mkdir()
+    temporary.mkdir()
+    words = ["sqlite:///state.db", "--quick", "--check", "put-and-get", "--check", "killed-at-random"]
+    running = subprocess.Popen(
+        [*COMMAND, "conform", *words], cwd=store, env={**os.environ, "TMPDIR": str(temporary)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+    with running:
+        assert running.stdout is not None
+        while "put-and-get" not in running.stdout.readline():
+            assert running.poll() is None
+        while not any(temporary.rglob("bank-*")):  # processes are about to be killed
+            assert running.poll() is None
+            time.sleep(0.005)
+        os.killpg(running.pid, signal.SIGINT)
+        said = running.stdout.read()
+    assert (running.returncode, said) == (130, "error: interrupted\n")
+    assert [*store.iterdir(), *temporary.iterdir()] == []
+
+
+def test_who_gives_no_answer_in_time_is_not_accused(bench: Bench) -> None:
+    """The machine may be to blame; it is not passed either."""
+
+    class Silent(MemoryStore):
+        async def commit(self, *changes: object, **options: object) -> str:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    subject = Subject.of_factory(
+        lambda namespace: Silent(namespace=namespace), claims=[Level.CORE], keeps=False
+    )
+    report = examine(subject, only=["put-and-get"], bench=bench, pace=Pace(times=1.0, limit=0.05))
+    assert [result.state for result in report.results] == ["not shown"]
+    assert report.results[0].said.startswith("it was not over after 0.05 s")
+    assert not report.sound
+
+
+def test_a_server_that_the_kit_was_not_told_of_is_noticed(bench: Bench) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        class Served(MemoryStore):
+            async def open(self) -> None:
+                await super().open()
+                self.connection = socket.create_connection(server.getsockname())
+
+            async def close(self) -> None:
+                self.connection.close()
+                await super().close()
+
+        subject = Subject.of_factory(lambda namespace: Served(namespace=namespace), claims=[Level.CORE])
+        examine(subject, only=["empty"], bench=bench)
+        assert subject.found.peers == (f"127.0.0.1:{server.getsockname()[1]}",)
+        assert subject.lacks("served") == ""
+
+
+def test_places_of_replicas_are_beside_and_removed(tmp_path: Path) -> None:
+    replica = quote(f"file:{tmp_path}/far/away", safe="")
+    with at(f"sqlite:///{tmp_path}/new/state.db?cache=10&replica={replica}") as subject:
+        store = subject.make("x")
+
+        async def use() -> None:
+            async with store:
+                await store.commit([Put(Key("a", "b"), 1)])
+
+        asyncio.run(use())
+        assert subject.replica is not None
+        assert "far/away/conform-" in subject.replica("x")
+        assert subject.at_folder is not None
+        assert subject.at_folder("/f") == "sqlite:////f/made/state.db?cache=10"
+        assert {path.name for path in tmp_path.iterdir()} == {"new", "far"}
+    assert list(tmp_path.iterdir()) == []

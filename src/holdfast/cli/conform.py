@@ -19,7 +19,7 @@ from holdfast.testing.conformance.target import at
 __all__ = ("conform",)
 
 STYLES: Final = {"kept": "green", "broken": "bold red", "not shown": "yellow", "does not apply": "dim"}
-WIDTH: Final = 26
+WIDTH: Final = 28
 
 
 def conform(
@@ -47,7 +47,10 @@ def conform(
 
     Levels: core, atomic, concurrent, crash-safe, power-safe, fault-tolerant. A check that this machine cannot make is
     not shown, and never passed. Give it a place of its own: it writes in namespaces `conform-…`, and a server keeps
-    them; files are made beside what the URL names, and removed.
+    them, as a third party's store does; files are made beside what a URL of files names, and removed.
+
+    --json prints an object a line: each `check` with its name, level, promise, state (kept, broken, not shown, does not
+    apply), said, history, counts, seed and seconds; last a `summary` with subject, sound, levels, seed, durability, real.
 
     Exit codes: 0 every level claimed holds, and core, atomic and crash-safe were claimed; 1 otherwise; 2 it could not
     be examined.

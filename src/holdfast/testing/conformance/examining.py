@@ -17,7 +17,7 @@ from holdfast.testing.conformance.subject import Found, Subject
 
 __all__ = ("NORMAL", "QUICK", "THOROUGH", "Report", "Result", "State", "applies", "examine", "made")
 
-QUICK: Final = Pace(times=1.0, limit=30.0)
+QUICK: Final = Pace(times=1.0, limit=60.0)
 NORMAL: Final = Pace(times=4.0, limit=120.0)
 THOROUGH: Final = Pace(times=25.0, limit=900.0)
 
