@@ -49,8 +49,9 @@ def conform(
     not shown, and never passed. Give it a place of its own: it writes in namespaces `conform-…`, and a server keeps
     them, as a third party's store does; files are made beside what a URL of files names, and removed.
 
-    --json prints an object a line: each `check` with its name, level, promise, state (kept, broken, not shown, does not
-    apply), said, history, counts, seed and seconds; last a `summary` with subject, sound, levels, seed, durability, real.
+    --json prints an object a line: each `check` with its name, level, promise, state (kept, broken, not shown, does
+    not apply), said, history, counts, seed and seconds; last a `summary` with subject, sound, levels, seed,
+    durability and real.
 
     Exit codes: 0 every level claimed holds, and core, atomic and crash-safe were claimed; 1 otherwise; 2 it could not
     be examined.
