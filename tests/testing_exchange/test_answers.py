@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 
 from holdfast.broker.simulated import SimulatedBroker
 from holdfast.errors import Unavailable, Unknown
+from holdfast.market.invented import synthetic
 from holdfast.market.simulated import SimulatedExchange
+from holdfast.testing.exchange import Server, serve
 from holdfast.trading.order import Order
 
 BODIES = [
@@ -79,3 +82,17 @@ def test_a_client_that_cannot_be_opened_keeps_no_connections(
             assert made._session is None
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("body", [b'"\xff"', b'{"pace":"\xff"}', b'{"a":' + b"[" * 100_000])
+@pytest.mark.parametrize("path", ["/reset", "/order", "/faults"])
+def test_a_request_that_is_none_is_refused_and_no_fault(path: str, body: bytes) -> None:
+    async def run() -> int:
+        async with (
+            serve(Server({"S": synthetic(1, 5)})) as url,
+            aiohttp.ClientSession() as session,
+            session.post(url + path, data=body) as response,
+        ):
+            return response.status
+
+    assert asyncio.run(run()) == 400
