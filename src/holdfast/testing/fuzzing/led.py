@@ -135,6 +135,7 @@ def main(argv: Sequence[str]) -> None:
 
     limits = [
         f"-timeout={HANGS}",
+        f"-report_slow_units={HANGS}",
         f"-rss_limit_mb={MEGABYTES}",
         f"-max_len={LONGEST}",
         f"-artifact_prefix={left}",
