@@ -192,8 +192,10 @@ def test_a_real_campaign_and_a_real_examination(ledger: Ledger, tmp_path: Path) 
     assert main(["conformance", "--only", "memory", "--quick", *where]) == 0
     assert main(["campaign", "--minutes", "0.001", "--only", "histories:file", *where]) == 0
     [found] = ledger.lines(Examination)
-    assert (found.levels["concurrent"], found.levels["crash-safe"]) == ("kept", "not claimed")
-    assert ledger.total("histories", "file")["histories"] == 1
+    assert (found.broken, found.levels["crash-safe"]) == ({}, "not claimed")
+    assert found.checks["kept"] > 20
+    total = ledger.total("histories", "file")
+    assert total["histories"] + total["undecided"] == 1
 
 
 def test_a_real_child_that_fails_is_told_with_what_it_said() -> None:

@@ -14,7 +14,7 @@ from holdfast.testing.conformance.clients import Client, history_of
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.evidence.plays.controls import TESTS, heard
 from holdfast.testing.evidence.plays.histories import cancelled, history, tasks
-from holdfast.testing.evidence.plays.network import harmed_by
+from holdfast.testing.evidence.plays.network import QUICK, harmed_by
 from holdfast.testing.evidence.versions import ROOT
 from holdfast.testing.evidence.ways import Found
 from holdfast.testing.linear import failing
@@ -36,7 +36,10 @@ def made(kind: Callable[[Case], Awaitable[None]], on: Subject, seed: int = 1) ->
 @pytest.mark.parametrize("kind", [tasks, cancelled])
 def test_a_history_of_a_sound_store(kind: Callable[[Case], Awaitable[None]]) -> None:
     found = made(kind, subject(Serial))
-    assert (found.broken, found.counts["histories"], found.counts["histories broken"]) == ((), 1, 0)
+    assert (found.broken, found.counts["histories broken"]) == ((), 0)
+    assert (
+        found.counts.get("histories", 0) + found.counts.get("undecided", 0) == 1
+    )  # by what was cancelled when
     assert 380 < found.counts["operations"] < 480
 
 
@@ -90,10 +93,13 @@ def test_networks_that_lose_requests_and_a_store_that_hopes() -> None:
         honest.found = asyncio.run(look(honest))
         found = made(losing, honest)
         assert (found.broken, found.counts["requests lost"]) == ((), 8)
-        url = f"{server.url}?commit_timeout=0.3"
+        url = f"{server.url}?{QUICK}"
         liar = Subject.of_call("tests.testing_evidence.test_plays:optimist", {"url": url}, server=server)
-        caught = [bool(made(losing, liar, seed).broken) for seed in range(3)]
-        assert any(caught), "a lost commit was not noticed"
+        said = [line for seed in range(3) for line in made(losing, liar, seed).broken]
+        assert said, "a lost commit was not noticed"
+        assert all("is not in the stream" in line or "no order of whole commits" in line for line in said), (
+            said
+        )
 
 
 REPORT = """<testsuites><testsuite name="pytest">

@@ -18,10 +18,11 @@ from holdfast.testing.evidence.backends import backend, options_of
 from holdfast.testing.evidence.plays.histories import history
 from holdfast.testing.evidence.ways import Found, Play
 from holdfast.testing.linear import Operation, Undecided
+from holdfast.testing.own_adapter import MAKE
 from holdfast.testing.servers.process import ServerProcess
 from holdfast.testing.servers.proxy import Proxy
 
-__all__ = ("HARMS", "harmed_by", "network")
+__all__ = ("HARMS", "QUICK", "harmed_by", "network")
 
 QUICK: Final = "connect_timeout=1&read_timeout=1&commit_timeout=1"
 STOPPED: Final = 1.3
@@ -52,7 +53,9 @@ def harmed_by(*harms: str) -> Callable[[Case], Awaitable[None]]:
     async def harmed(case: Case) -> None:
         server = case.subject.server
         assert server is not None
-        address = options_of(case.address(case.namespace()), QUICK)
+        address = case.address(case.namespace())
+        if not address.startswith(MAKE):  # what a callable makes is as quick as it wants to be
+            address = options_of(address, QUICK)
         async with Proxy("127.0.0.1", server.port) as proxy, case.closed_store_at(address) as beside:
             through = case.closed_store_at(address.replace(f":{server.port}", f":{proxy.port}"))
             async with through:
