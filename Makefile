@@ -3,10 +3,12 @@
 #
 #   PYTHON=python3.13   the interpreter to use           VENV=.venv-313   where to install
 #   ARGS="-k journal"   passed on to pytest, holdfast demo, the campaigns, or the benchmarks
+#   JOBS=4              how many processes run tests, each with servers of its own; 0: pytest itself
 
 PYTHON ?= python3
 VENV   := .venv
 ARGS   :=
+JOBS   := 2
 
 # What is optional for a user and tested here.
 EXTRAS := redis postgres mongo encrypt metrics
@@ -47,7 +49,7 @@ check: $(READY) ## lint, format and types only
 	$(BIN)/mypy
 
 pytest: $(READY) ## the tests only
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 crash: $(READY) ## kill a bot 2,000 times at random instants, and count what is lost; it goes on where it was
 	@$(BIN)/python -m holdfast.testing.campaign $(ARGS)
