@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from holdfast.errors import InvalidOption
-from holdfast.store import Key, Put
+from holdfast.errors import InvalidOption, InvalidValue
+from holdfast.store import Change, CommitId, Key, Put
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.testing.conformance import Bench, Broken, Level, Pace, Subject, check, examine
 from holdfast.testing.conformance.checks import all_checks
@@ -222,6 +224,22 @@ def test_who_gives_no_answer_in_time_is_not_accused(bench: Bench) -> None:
     assert [result.state for result in report.results] == ["not shown"]
     assert report.results[0].said.startswith("it was not over after 0.05 s")
     assert not report.sound
+
+
+def test_of_many_values_the_one_that_is_refused_is_shown(bench: Bench) -> None:
+    class Picky(MemoryStore):
+        async def commit(self, changes: Sequence[Change], **options: Any) -> CommitId:
+            if any(isinstance(one, Put) and one.value == {"é": "\U0001f600", "a\x00": 1} for one in changes):
+                raise InvalidValue("a NUL in a name")
+            return await super().commit(changes, **options)
+
+    subject = Subject.of_factory(
+        lambda namespace: Picky(namespace=namespace), claims=[Level.CORE], keeps=False
+    )
+    (result,) = examine(subject, only=["hard-values"], bench=bench, pace=Pace(times=0.1)).results
+    assert result.state == "broken"
+    assert len(result.history) == 2  # the commit, and closing
+    assert result.history[0].endswith("1}] -> InvalidValue: 'a NUL in a name'")
 
 
 def test_a_server_that_the_kit_was_not_told_of_is_noticed(bench: Bench) -> None:

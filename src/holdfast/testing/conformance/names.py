@@ -6,7 +6,7 @@ from holdfast.errors import InvalidKey
 from holdfast.store import Append, Key, Put
 from holdfast.testing.conformance.case import Case, everything, value
 from holdfast.testing.conformance.checks import Level, check
-from holdfast.testing.conformance.records import A
+from holdfast.testing.conformance.records import A, commit_all
 
 __all__ = ("APART", "BAD", "ODD")
 
@@ -65,7 +65,7 @@ async def names_apart(case: Case) -> None:
     store = await case.store()
     pairs = [(one, other) for one in APART for other in APART]
     case.random.shuffle(pairs)
-    await store.commit([Put(Key(*pair), list(pair)) for pair in pairs])
+    await commit_all(case, store, [Put(Key(*pair), list(pair)) for pair in pairs])
     records = await store.get(*(Key(*pair) for pair in pairs))
     for pair, record in zip(pairs, records, strict=True):
         if record is None or record.value != list(pair):

@@ -1,13 +1,27 @@
 """Core: records are put, read, expected and deleted, one commit after the other."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from holdfast.errors import Conflict, InvalidKey
-from holdfast.store import ABSENT, ANY, Append, Change, Check, Delete, Durability, Key, Names, Put, Record
+from holdfast.store import (
+    ABSENT,
+    ANY,
+    Append,
+    Change,
+    Check,
+    Delete,
+    Durability,
+    Key,
+    Names,
+    Put,
+    Record,
+    Store,
+)
 from holdfast.testing.conformance.case import Case, everything, value
 from holdfast.testing.conformance.checks import Level, check
 
-__all__ = ("A", "B", "C")
+__all__ = ("A", "B", "C", "commit_all")
 
 A: Final = Key("signal.one", "BTCUSDT")
 B: Final = Key("signal.one", "ETH/USDT:USDT")
@@ -140,3 +154,14 @@ async def head(case: Case) -> None:
             case.broken(f"the head is {store.head} after a commit, and was {before}")
     if not await store.commit([]):
         case.broken("an empty commit has no id")
+
+
+async def commit_all(case: Case, store: Store, changes: Sequence[Change]) -> None:
+    """Commit changes that are all good; where that raises, find one that raises by itself, for a short history."""
+    try:
+        await store.commit(changes)
+    except Exception:
+        for change in changes:
+            case.history.clear()
+            await store.commit([change])
+        raise

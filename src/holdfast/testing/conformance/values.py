@@ -6,7 +6,7 @@ from holdfast.errors import InvalidValue
 from holdfast.store import Append, Key, Put
 from holdfast.testing.conformance.case import Case, everything
 from holdfast.testing.conformance.checks import Level, check
-from holdfast.testing.conformance.records import A, B
+from holdfast.testing.conformance.records import A, B, commit_all
 
 __all__ = ("GOOD", "REFUSED", "drawn")
 
@@ -32,8 +32,8 @@ async def hard_values(case: Case) -> None:
     """Put and append each hard value, and some drawn at random."""
     store = await case.store()
     tried = [*GOOD, *(drawn(case, 4) for _ in range(case.much(10)))]
-    await store.commit([Put(Key("v", str(i)), stored) for i, stored in enumerate(tried)])
-    await store.commit([Append("history", stored) for stored in tried])
+    await commit_all(case, store, [Put(Key("v", str(i)), stored) for i, stored in enumerate(tried)])
+    await commit_all(case, store, [Append("history", stored) for stored in tried])
     records = {record.key.entity_id: record.value for record in await everything(store.scan("v"))}
     events = [event.value for event in await everything(store.read("history"))]
     for number, stored in enumerate(tried):
