@@ -5,8 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
+from msgspec import Struct
+
 from holdfast.errors import Corrupt
-from holdfast.persist.rows import OWN
+from holdfast.persist.rows import OWN, typed
 from holdfast.store import Key, Names
 from holdfast.store.changes import Added, Effect, Removed, Wrote
 
@@ -16,6 +18,13 @@ NAMES: Final = "names"
 LONGEST: Final = 200
 
 ReadOwn = Callable[[str], Awaitable[Any]]
+
+
+class _Listed(Struct, frozen=True):
+    """The value of the row of names."""
+
+    entities: list[str]
+    streams: list[str]
 
 
 class Catalogue:
@@ -32,8 +41,8 @@ class Catalogue:
 
     async def load(self) -> None:
         """Read the names of entities and streams."""
-        found = await self._read_own(NAMES) or {"entities": [], "streams": []}
-        self._entities, self._streams = set(found["entities"]), set(found["streams"])
+        found = typed(await self._read_own(NAMES), _Listed | None, Key(OWN, NAMES)) or _Listed([], [])
+        self._entities, self._streams = set(found.entities), set(found.streams)
 
     def names(self) -> Names:
         """Return the entity names that have records, and the streams that have events."""
@@ -86,9 +95,9 @@ class Catalogue:
     async def _read_ids(self, entity_name: str) -> list[str]:
         if entity_name not in self._entities:
             return []
-        found = await self._read_own(_row_id(entity_name))
+        key = Key(OWN, _row_id(entity_name))
+        found = typed(await self._read_own(_row_id(entity_name)), tuple[str, list[str]] | None, key)
         if found is None or found[0] != entity_name:
-            key = Key(OWN, _row_id(entity_name))
             message = f"the list of the ids of {entity_name!r} is missing"
             raise Corrupt(message, key=key, reason="missing", path=None)
         ids: list[str] = found[1]

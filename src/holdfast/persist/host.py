@@ -8,7 +8,7 @@ from msgspec import Struct
 from holdfast.errors import Corrupt, InvalidOption
 from holdfast.persist.domains import DOMAINS
 from holdfast.store.backends.file.disk import Disk
-from holdfast.store.backends.file.faults import explained
+from holdfast.store.backends.file.faults import UNDECODABLE, explained
 from holdfast.store.backends.file.layout import Layout, flush_folders
 from holdfast.store.backends.file.lock import acquire
 from holdfast.system import Clock
@@ -59,14 +59,16 @@ class Host:
             with explained(self.note):
                 found = None if self._disk.stamp(self.note) is None else self._disk.read(self.note)
             return None if found is None else msgspec.json.decode(found, type=Note)
-        except msgspec.DecodeError as error:
+        except UNDECODABLE as error:
             message = f"{self.note} is damaged; if the adapters are the same as before, remove it"
             raise Corrupt(message, key=None, reason=str(error), path=self.note) from error
 
     def write(self, note: Note) -> None:
         """Replace the note, durably, wholly or not at all."""
         with explained(self.note):
-            flush_folders(self._disk, self._layout)  # a start that made them may have failed before their flush
+            flush_folders(
+                self._disk, self._layout
+            )  # a start that made them may have failed before their flush
             self._write(f"{self.note}.new", msgspec.json.encode(note))
 
     def _write(self, aside: str, data: bytes) -> None:

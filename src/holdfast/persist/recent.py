@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-__all__ = ("Recent", "Tail", "page_id")
+__all__ = ("Entry", "Recent", "Tail", "page_id")
 
 REMEMBERED: Final = 20 * 60_000  # twice the promise, in wall time: clocks are set now and then
 PAGE: Final = 64

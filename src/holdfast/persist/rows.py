@@ -13,7 +13,7 @@ from holdfast.errors import Corrupt, FromTheFuture, Unsupported
 from holdfast.store import Key
 from holdfast.store.codec import decode
 
-__all__ = ("FORMAT", "OWN", "Kind", "Row", "copied", "taken", "unwrap", "wrap")
+__all__ = ("FORMAT", "OWN", "Kind", "Row", "copied", "taken", "typed", "unwrap", "wrap")
 
 FORMAT: Final = 1
 OWN: Final = "holdfast.store"
@@ -90,6 +90,14 @@ def _plain(value: Any) -> Any:
     if kind is None:
         raise TypeError(f"{type(value).__name__} is no type of JSON")
     return kind(value)
+
+
+def typed(value: Any, type: Any, key: Key) -> Any:
+    """Return the value of one of Holdfast's own rows, which is to be of a type; raises Corrupt."""
+    try:
+        return msgspec.convert(value, type)
+    except msgspec.ValidationError as error:
+        raise Corrupt(f"{key} is damaged: {error}", key=key, reason=str(error), path=None) from error
 
 
 def _label(label: Any, key: Key) -> _Label:

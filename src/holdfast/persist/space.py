@@ -5,9 +5,9 @@ from typing import Any
 
 from holdfast.errors import Corrupt, InvalidValue, Unavailable, Unsupported
 from holdfast.persist.catalogue import Catalogue
-from holdfast.persist.recent import Recent, page_id
+from holdfast.persist.recent import Entry, Recent, page_id
 from holdfast.persist.redo import REFUSALS, Plan, Redo, Redoer
-from holdfast.persist.rows import Kind, Row
+from holdfast.persist.rows import OWN, Kind, Row, typed
 from holdfast.persist.shelf import Raw, Shelf
 from holdfast.store import ANY, CommitId, Key, Put
 from holdfast.store.base import Expect
@@ -42,7 +42,8 @@ class Space:
             self.head = redo.sequence
             self._recent = Recent(redo.tail)
             for page in self._recent.pages(self._clock.now()):
-                self._recent.load(await self._own(page_id(page)) or [])
+                ids = typed(await self._own(page_id(page)), list[Entry] | None, Key(OWN, page_id(page)))
+                self._recent.load(ids or [])
         await self.catalogue.load()
         if redo is None and self.catalogue.names().entities:
             raise Corrupt(
@@ -198,7 +199,7 @@ class Space:
         if not isinstance(found, Row) or not self.catalogue.has_stream(stream):
             raise self._corrupt(key, "missing" if found is None else "unknown to the catalogue")
         self._check(found, ("head",))
-        number: int = found.value
+        number: int = typed(found.value, int, key)
         return number
 
     async def _own(self, row_id: str) -> Any:
