@@ -14,7 +14,7 @@ EXAMPLES = 25
 SLOW = {
     name: 8
     for name in TARGETS
-    if name.startswith(("file.read", "file.opened", "file.rep", "sqlite", "words", "url", "http"))
+    if name.startswith(("file.read", "file.opened", "file.rep", "sqlite", "words", "url", "http", "adapter."))
 }
 
 

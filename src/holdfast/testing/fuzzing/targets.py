@@ -24,6 +24,8 @@ TARGETS: Final[Mapping[str, str]] = {
     "mongo.documents": f"{_HERE}.databases:mongo_documents",
     "value": f"{_HERE}.documents:value",
     "entity": f"{_HERE}.documents:entity",
+    "adapter.store": f"{_HERE}.adapters:adapter_store",
+    "adapter.note": f"{_HERE}.adapters:note",
     "adapter.row": f"{_HERE}.documents:adapter_row",
     "replicated": f"{_HERE}.documents:replicated",
     "encrypted": f"{_HERE}.documents:encrypted",
