@@ -67,7 +67,12 @@ def test_what_a_failed_flush_was_to_keep_is_lost(
 @pytest.mark.needs("strace")
 @pytest.mark.parametrize(
     ("kind", "caught"),
-    [("Swallows", "calls-refused"), ("FullIsFine", "disk-full"), ("TearsWhenFull", "disk-full")],
+    [
+        ("WritesOnce", "writes-cut-short"),
+        ("Swallows", "calls-refused"),
+        ("FullIsFine", "disk-full"),
+        ("TearsWhenFull", "disk-full"),
+    ],
 )
 @pytest.mark.usefixtures("small_disks")
 def test_what_could_not_be_written(kind: str, caught: str, bench: Bench, quick_folder: Path) -> None:
@@ -79,7 +84,7 @@ def test_what_could_not_be_written(kind: str, caught: str, bench: Bench, quick_f
 KEPT = {
     "file": ("calls-refused", "flush-failed", "disk-full"),
     "sqlite": ("calls-refused", "disk-full", "no-more-files"),
-    "adapter": ("no-files-left", "disk-full"),
+    "adapter": ("no-files-left", "writes-cut-short", "disk-full"),
 }
 """All of them on each are `holdfast conform`'s."""
 

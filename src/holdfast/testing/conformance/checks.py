@@ -46,7 +46,7 @@ MODULES: Final = {
     Level.CONCURRENT: ("contention", "concurrent", "stateful"),
     Level.CRASH_SAFE: ("methods_killed", "killed", "killed_servers", "replicas"),
     Level.POWER_SAFE: ("power_safe",),
-    Level.FAULT_TOLERANT: ("fault_calls", "fault_flushes", "fault_disks", "fault_servers"),
+    Level.FAULT_TOLERANT: ("fault_calls", "fault_limits", "fault_flushes", "fault_disks", "fault_servers"),
 }
 """Where the checks of each level are, in the order of the report."""
 

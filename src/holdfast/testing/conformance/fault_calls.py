@@ -1,7 +1,5 @@
-"""Fault-tolerant: the operating system refuses a call, whichever, with whatever errno; or more open files."""
+"""Fault-tolerant: the operating system refuses a call, whichever, with whatever errno."""
 
-import os
-import resource
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,17 +9,16 @@ from holdfast import points
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
 from holdfast.testing.conformance.faulted import ERRORS, Call, calls_in, injected, under_strace
-from holdfast.testing.conformance.insisting import TRIES, Insisting, Told, WrongState, hasty
+from holdfast.testing.conformance.insisting import TRIES, Insisting, Told, WrongState
 from holdfast.testing.conformance.script import Script, await_tracer
 from holdfast.testing.crash import Life
 from holdfast.testing.own_adapter import store_of
 
-__all__ = ("insists", "without_files")
+__all__ = ("LIMIT", "insists", "judged", "warmed")
 
 COMMITS: Final = 3
-MOST: Final = 16
-"""Files more than a store needs to open."""
-LIMIT: Final = 30.0
+LIMIT: Final = 60.0
+"""When a child has hung (s)."""
 
 
 @check(Level.FAULT_TOLERANT, promise="whichever call the system refuses, errors are typed, nothing is lost, it goes on",
@@ -56,13 +53,12 @@ async def _lived(case: Case, fault: str) -> str:
     life = await under_strace(pid_file, case.live(insists, arguments, limit=LIMIT), options)
     log = trace.read_text(errors="replace")
     hits = injected(log, case.folder)
-    if (
-        hits is None
-    ):  # in another thread, the call of that number was the kit's or Python's: this says nothing
+    if hits is None:
+        # In another thread the call of that number was the kit's or Python's: this says nothing.
         case.tell(elsewhere=1)
         return log
     case.tell(**{"faults" if fault else "calls": hits if fault else len(calls_in(log, case.folder))})
-    await _judged(case, life, address, f"where {_said(fault)}", excused=hits >= TRIES)
+    await judged(case, life, address, f"where {_said(fault)}", excused=hits >= TRIES)
     return log
 
 
@@ -73,7 +69,7 @@ def _said(fault: str) -> str:
     return f"{call} number {nth.partition('=')[2]} fails with {error.partition('=')[2]}"
 
 
-async def _judged(case: Case, life: Life, address: str, where: str, *, excused: bool) -> None:
+async def judged(case: Case, life: Life, address: str, where: str, *, excused: bool) -> None:
     """Fail unless what a child has left is what it was told, and goes on where nothing fails any more.
 
     `excused`: so much failed that the child itself may have given up.
@@ -92,46 +88,22 @@ async def _judged(case: Case, life: Life, address: str, where: str, *, excused: 
         case.broken(f"{where}, it does not go on where nothing fails any more", again.told.story[-8:])
 
 
+async def warmed(address: str, seed: int) -> Script:
+    """Use a store once, so that all has been imported, and have the kit itself write nothing from now on."""
+    points.reached = lambda point: None  # each would be written to a file
+    script = Script(seed)
+    async with store_of(address) as store:
+        await store.commit(script.commit(0)[0])
+    return script
+
+
 async def insists(*, address: str, warm: str, seed: int, traced: str) -> Told:
     """Make the first commits of a script, reopen, and make one more; again and again what fails: what a child does.
 
     `warm` is a store that is used beforehand, untraced, so that everything that needs to has been imported.
     """
-    points.reached = lambda point: None  # which the kit would write to a file
-    script, store = Script(seed), store_of(warm)
-    async with store:
-        await store.commit(script.commit(0)[0])
+    script = await warmed(warm, seed)
     await_tracer(traced)
     life = Insisting(script, lambda: store_of(address))
     _ = await life.lived(COMMITS) and await life.lived(COMMITS + 1)
-    return life.told
-
-
-@check(Level.FAULT_TOLERANT, promise="without a free file descriptor errors are typed, and with one it goes on",
-       needs=("elsewhere",))  # fmt: skip
-async def no_files_left(case: Case) -> None:
-    """Allow a child no more open files, then one more, two more, …"""
-    for spare in range(min(case.much(4), MOST)):
-        address, warm = case.address(case.namespace()), case.address(case.namespace())
-        arguments = {"address": address, "warm": warm, "seed": case.seed, "spare": spare}
-        life = await case.live(without_files, arguments, limit=LIMIT)
-        case.tell(limits=1)
-        await _judged(case, life, address, f"where {spare} more files may be opened", excused=False)
-
-
-async def without_files(*, address: str, warm: str, seed: int, spare: int) -> Told:
-    """Commit, then try to go on and to open anew without files to open, then with: what a child does."""
-    script, store = Script(seed), store_of(warm)
-    async with store:
-        await store.commit(script.commit(0)[0])
-    made, hurried = store_of(address), store_of(hasty(address))  # what making one reads is no part of this
-    life = Insisting(script, lambda: made)
-    await life.lived(1)
-    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for number in (2, 3):
-        used = len(os.listdir("/proc/self/fd")) - 1
-        resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, usual[1]))
-        await life.lived(number, lambda: hurried, tries=2)
-        resource.setrlimit(resource.RLIMIT_NOFILE, usual)
-    await life.lived(COMMITS + 1)
     return life.told
