@@ -1,5 +1,6 @@
 """The simulation: a seed is one run, a few dozen runs keep every promise, and broken designs are noticed."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,15 +15,16 @@ from holdfast.testing.simulation.command import main
 from holdfast.testing.simulation.controls import CONTROLS, noticed
 from holdfast.testing.simulation.judging import outcome_of
 from holdfast.testing.simulation.plan import plan_of
+from holdfast.testing.simulation.process import SimulatedProcess
 from holdfast.testing.simulation.running import hushed
 from holdfast.testing.simulation.shrinking import kept_of, smallest
 
 SEED = 20
-RUNS = 40
+RUNS = 25
 
 TRACES = """
 from holdfast.testing.simulation.campaign import again
-print(*(again(20, number).digest for number in (1, 2, 3, 4, 5, 6)))
+print(*(again(20, number).digest for number in (1, 2, 3)))
 """
 
 
@@ -39,9 +41,9 @@ def traces(hash_seed: str) -> str:
 
 
 def test_a_seed_is_one_run_in_every_process() -> None:
-    here = " ".join(again(SEED, number).digest for number in (1, 2, 3, 4, 5, 6))
+    here = " ".join(again(SEED, number).digest for number in (1, 2, 3))
     assert traces("1").split() == traces("2").split() == here.split()
-    assert len(set(here.split())) == 6
+    assert len(set(here.split())) == 3
 
 
 def test_some_runs_keep_every_promise() -> None:
@@ -82,3 +84,11 @@ def test_a_run_is_shown_again_with_all_that_happens(
     shown = capsys.readouterr().out
     assert "bot0.1 starts" in shown
     assert f"trace {again(SEED, 3).digest}" in shown
+
+
+def test_nothing_of_a_run_is_left() -> None:
+    """What a dead process leaves is let go of while nobody listens: its coroutines would complain, in another test."""
+    with hushed():
+        some_runs(SEED, 0, 6)
+        noticed("sent before its commit", seed=SEED)
+    assert not [found for found in gc.get_objects() if isinstance(found, SimulatedProcess)]

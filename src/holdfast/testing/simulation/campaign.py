@@ -7,7 +7,6 @@
 Counts are kept in `.campaign/`. Broken designs are tried first, and must be noticed.
 """
 
-import gc
 import multiprocessing
 import time
 from collections.abc import Iterator, Sequence
@@ -36,7 +35,6 @@ def some_runs(seed: int, first: int, count: int) -> Part:
         for number in range(first, first + count):
             plan = plan_of(seed, number)
             part.count(number, plan, outcome_of(plan))
-            gc.collect()
     return part
 
 

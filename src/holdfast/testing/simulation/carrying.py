@@ -14,11 +14,15 @@ _HERE: Final = threading.local()
 _IDLE: Final[list["Carrier"]] = []
 
 
+def _nothing() -> None:
+    """Be the job of a carrier that has none."""
+
+
 class Carrier:
     """A thread that does one job after another, and stands still in between, and wherever a job stands."""
 
     def __init__(self) -> None:
-        self._job: Callable[[], object] = lambda: None
+        self._job: Callable[[], object] = _nothing
         self._go = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
         self.standing = False
@@ -49,6 +53,7 @@ class Carrier:
         while True:
             self._go.acquire()
             self._job()
+            self._job = _nothing  # and nothing of its process is kept
             self._stopped.release()
 
 

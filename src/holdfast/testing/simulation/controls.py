@@ -13,7 +13,7 @@ from holdfast.runtime.live.ledger import Ledger
 from holdfast.runtime.live.orders import Orders
 from holdfast.runtime.live.start import Start
 from holdfast.store.lease import Lease
-from holdfast.testing.controls import effect_before_commit, without_look_up
+from holdfast.testing.controls import _BROKER, effect_before_commit, without_look_up
 from holdfast.testing.simulation.disk import SimulatedDisk
 from holdfast.testing.simulation.judging import Outcome, outcome_of, twin_of
 from holdfast.testing.simulation.plan import Plan, plan_of
@@ -39,6 +39,7 @@ class Control(Struct, frozen=True):
                 stack.callback(setattr, owner, name, getattr(owner, name))
             self.patch()
             yield
+        _BROKER.clear()
 
 
 def noticed(name: str, *, seed: int = 1, most: int = 200) -> tuple[int, Outcome] | None:

@@ -1,5 +1,6 @@
 """The verdict on a run: the three promises, checked on what it has left, and on what was noted while it went on."""
 
+import gc
 from collections import Counter
 from typing import Any, Final
 
@@ -8,6 +9,7 @@ from msgspec import Struct
 from holdfast.errors import Corrupt
 from holdfast.store import Store
 from holdfast.testing.compare import Picture, different, lost, stored
+from holdfast.testing.simulation.loop import nowhere
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.running import Running, quiet
 from holdfast.testing.simulation.world import Stuck
@@ -32,6 +34,13 @@ class Outcome(Struct, frozen=True, kw_only=True):
 
 def outcome_of(plan: Plan, *, trace: bool = False) -> Outcome:
     """Run a plan, and judge what came of it."""
+    with nowhere():
+        outcome = _outcome_of(plan, trace=trace)
+        gc.collect()  # what was left, a generator or a cycle, is unwound where nothing comes of it
+        return outcome
+
+
+def _outcome_of(plan: Plan, *, trace: bool) -> Outcome:
     running, broken, halted = Running(plan, trace=trace), list[str](), tuple[str, ...]()
     with quiet(running):
         try:
@@ -43,6 +52,7 @@ def outcome_of(plan: Plan, *, trace: bool = False) -> Outcome:
             broken.append(f"{type(error).__name__}: {error}")
         broken += running.wrong
         counts = _counted(running)
+        running.bury()
         return Outcome(
             digest=running.world.digest, broken=tuple(broken), halted=halted, counts=counts,
             seconds=running.world.now, trace=tuple(running.world.trace or ()),
@@ -84,6 +94,7 @@ def twin_of(plan: Plan) -> Picture:
         with quiet(running):
             running.run()
             seen, _ = running.ask(_found(running))
+            running.bury()
         _TWINS[plan.scenario.name] = seen
     return _TWINS[plan.scenario.name]
 

@@ -4,16 +4,19 @@ Ready callbacks keep their order, which asyncio promises; what differs from run 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from contextvars import Context
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from holdfast.testing.simulation.world import Owner, World
+from holdfast.testing.simulation.world import Deed, Owner, World
 
-__all__ = ("SimulatedLoop",)
+__all__ = ("SimulatedLoop", "nowhere")
 
 T = TypeVar("T")
+
+UNWINDINGS: Final = 20
 
 Loop: Any = asyncio.AbstractEventLoop  # most of which nobody here asks for
 
@@ -24,6 +27,7 @@ class SimulatedLoop(Loop):  # type: ignore[misc]
     def __init__(self, world: World, owner: Owner, delay: Callable[[], float]) -> None:
         self.closed = False
         self.failed: list[str] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._world = world
         self._owner = owner
         self._delay = delay
@@ -38,7 +42,8 @@ class SimulatedLoop(Loop):  # type: ignore[misc]
     ) -> asyncio.Handle:
         """Call soon, in the order of asking."""
         handle = asyncio.Handle(callback, args, self, context)
-        self._world.soon(self._owner, handle)
+        if not self.closed:
+            self._world.soon(self._owner, handle)
         return handle
 
     def call_later(
@@ -52,7 +57,8 @@ class SimulatedLoop(Loop):  # type: ignore[misc]
     ) -> asyncio.TimerHandle:
         """Call at that time."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
-        self._world.at(when, self._owner, handle)
+        if not self.closed:
+            self._world.at(when, self._owner, handle)
         return handle
 
     def call_soon_threadsafe(
@@ -74,7 +80,17 @@ class SimulatedLoop(Loop):  # type: ignore[misc]
 
     def create_task(self, coro: Any, **options: Any) -> "asyncio.Task[Any]":
         """Return a task of this loop."""
-        return asyncio.Task(coro, loop=self, **options)
+        task = asyncio.Task(coro, loop=self, **options)
+        if not self.closed:
+            self._tasks.append(task)  # nothing of a dead process is unwound before its burial
+        return task
+
+    def bury(self) -> None:
+        """Unwind what the tasks of an ended process have left standing, where nothing comes of it."""
+        for task in self._tasks:
+            if not task.done():
+                _unwound(task.get_coro())
+        self._tasks.clear()
 
     def start(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
         """Begin a task from outside of the loop."""
@@ -102,3 +118,32 @@ class SimulatedLoop(Loop):  # type: ignore[misc]
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
         """Asked for by asyncio's own handles; the world drops what was cancelled when its time comes."""
+
+
+def _unwound(work: Any) -> None:
+    """Close a coroutine, again where it waits for something in its `finally`."""
+    for _ in range(UNWINDINGS):
+        try:
+            work.close()
+        except BaseException as error:  # whatever it is, it comes to nothing
+            if not isinstance(error, RuntimeError):
+                return
+        else:
+            return
+
+
+class _Nobody:
+    def perform(self, deed: Deed) -> None:
+        """Do nothing."""
+
+
+@contextmanager
+def nowhere() -> Iterator[SimulatedLoop]:
+    """Be on a loop on which nothing ever happens: what is unwound meanwhile may begin what it likes."""
+    loop, before = SimulatedLoop(World("nowhere"), _Nobody(), lambda: 0.0), asyncio._get_running_loop()
+    loop.closed = True
+    asyncio._set_running_loop(loop)
+    try:
+        yield loop
+    finally:
+        asyncio._set_running_loop(before)

@@ -18,9 +18,9 @@ from holdfast.testing.simulation.network import HARMS
 __all__ = ("Pace", "Plan", "Stores", "Trouble", "plan_of")
 
 Pace = Literal["paced", "running"]
-Stores = Literal["file", "shared"]
+Stores = Literal["file", "shared", "adapter"]
 What = Literal[
-    "kill", "power", "pause", "suspend", "clock", "full", "flush", "apart", "down", "back",
+    "kill", "power", "pause", "suspend", "clock", "full", "flush", "apart", "down", "back", "restore", "rows",
     "lose", "lose answer", "cut", "cut answer", "delay", "delay answer", "repeat",
 ]  # fmt: skip
 
@@ -39,7 +39,8 @@ class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that goes wrong: at a time `at`, or as a bot reaches a `point` (or call of the disk) the `nth` time.
 
     Those of the network meet the `nth` request of a kind to a server, `on` ("exchange/submit"). `seconds` is how long
-    it lasts, or by how much a clock is set. A store that goes `back` loses its `nth` newest commits.
+    it lasts, or by how much a clock is set. A store that goes `back` loses its `nth` newest commits, and a machine that
+    is to `restore` its files gets those of `seconds` before.
     """
 
     what: What
@@ -68,6 +69,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     expiry: float = 0.5
     lease: float = 2.0
     patient: bool = True
+    cached: bool = False
     slow: float = 1.0
     torn: bool = False
     dedupe: Dedupe = "open"
@@ -83,7 +85,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def goes_back(self) -> bool:
         """Whether the store loses commits that it has acknowledged."""
-        return any(trouble.what == "back" for trouble in self.troubles)
+        return any(trouble.what in ("back", "restore") for trouble in self.troubles)
 
     @property
     def words(self) -> str:
@@ -100,13 +102,14 @@ def plan_of(seed: int, number: int) -> Plan:
         if chance.random() < 0.4
         else SCENARIOS[chance.choice(sorted(SCENARIOS))]
     )
-    stores: Stores = "shared" if chance.random() < 0.35 else "file"
-    bots = chance.choice((1, 2)) if stores == "shared" else chance.choice((1, 1, 1, 2))
+    stores: Stores = chance.choice(("file", "file", "file", "shared", "shared", "adapter"))
+    bots = {"shared": chance.choice((1, 2)), "file": chance.choice((1, 1, 1, 2)), "adapter": 1}[stores]
+    pace: Pace = chance.choice(("paced", "paced", "running"))
     expiry = chance.choice((0.25, 0.5, 2.0))
     plan = Plan(
         seed=f"{seed}/{number}",
         scenario=scenario,
-        pace=chance.choice(("paced", "paced", "running")),
+        pace=pace,
         speed=chance.choice((10.0, 60.0, 240.0)),
         stores=stores,
         bots=bots,
@@ -117,6 +120,8 @@ def plan_of(seed: int, number: int) -> Plan:
         slow=chance.choice((0.3, 1.0, 1.0, 3.0)),
         dedupe=chance.choice(("open", "open", "always")),
         segment_bytes=chance.choice((2_048, 8_192, 32_768)),
+        patient=pace == "paced" or chance.random() < 0.7,
+        cached=chance.random() < 0.25,
         torn=stores == "file" and chance.random() < 0.4,
         checkpoint_seconds=chance.choice((0.05, 0.5, 60.0)),
     )
@@ -158,7 +163,9 @@ def _trouble(plan: Plan, chance: random.Random, long: float) -> Trouble:
         return Trouble(what=what, on=f"{on}/{kind}", nth=nth, seconds=_delay(chance, plan))
     if what == "back":
         return Trouble(what=what, at=at, nth=chance.choice((1, 3, 8, 30)), seconds=chance.choice((0.1, 2.0)))
-    if what == "flush":
+    if what == "restore":
+        return Trouble(what=what, bot=bot, at=at, seconds=chance.uniform(0.0, at))
+    if what in ("flush", "rows"):
         return Trouble(what=what, bot=bot, at=at)
     if what == "clock":
         return Trouble(what=what, bot=bot, at=at, seconds=chance.choice((-60.0, -2.0, 2.0, 30.0)))
@@ -192,11 +199,13 @@ def _delay(chance: random.Random, plan: Plan) -> float:
 
 
 def _possible(plan: Plan) -> Sequence[What]:
-    kills: tuple[What, ...] = ("kill",) * 6 if plan.stores == "shared" else ("kill",) * 4 + ("power",) * 3
+    kills: tuple[What, ...] = ("kill",) * 6 if plan.stores != "file" else ("kill",) * 4 + ("power",) * 3
     net: tuple[What, ...] = ("lose", "lose answer", "cut", "cut answer", "delay", "delay answer")
     rest: tuple[What, ...] = ("pause", "suspend", "clock", "apart")
     if plan.stores == "file":
-        rest = (*rest, "flush") if plan.transparent else (*rest, "flush", "full", "full")
+        rest = (*rest, "flush") if plan.transparent else (*rest, "flush", "full", "full", "restore")
+    elif plan.stores == "adapter":
+        rest = (*rest, "rows", "rows")
     else:
         rest = (*rest, "down") if plan.transparent else (*rest, "down", "back")
     if plan.dedupe == "always":

@@ -28,7 +28,8 @@ GROWING: Final = frozenset({"extend", "create", "make_folder"})
 class Machine:
     """A host: its disk, its wall clock (`wrong` by so many ms), and which of its processes are alive.
 
-    `full` says that its disk has no room left, `bad_flushes` how many flushes are still to fail.
+    `full` says that its disk has no room left, `bad_flushes` how many flushes are still to fail; `rows` are what a
+    user's own adapter keeps, and `bad_rows` how many writes of them are still to lose their answer.
     """
 
     def __init__(self, name: str) -> None:
@@ -37,6 +38,8 @@ class Machine:
         self.wrong = 0
         self.full = False
         self.bad_flushes = 0
+        self.bad_rows = 0
+        self.rows: dict[tuple[str, str], bytes] = {}
         self.boots = 1
         self.asleep = 0.0
         self.alive: dict[int, SimulatedProcess] = {}
@@ -88,6 +91,7 @@ class SimulatedProcess:
             return
         if deed.cancelled():
             return
+        before = asyncio._get_running_loop()
         asyncio._set_running_loop(self.loop)
         self.world.running = self
         try:
@@ -96,7 +100,7 @@ class SimulatedProcess:
             pass
         finally:
             self.world.running = None
-            asyncio._set_running_loop(None)
+            asyncio._set_running_loop(before)
 
     def kill(self) -> None:
         """End it, between two instructions: what it has open is closed by the kernel, and nothing else happens."""
@@ -142,6 +146,13 @@ class SimulatedProcess:
         self.check()
         await asyncio.sleep(seconds)
 
+    async def pass_by(self, point: str) -> None:
+        """Take a while for something that is no call to the disk, and may be the process's end."""
+        self.check()
+        await asyncio.sleep(self._while())
+        self.passing(point)
+        self.check()
+
     def ids(self) -> str:
         """Return 32 hexadecimal digits that nobody else has drawn."""
         self.check()
@@ -185,6 +196,11 @@ class ProcessDisk(SimulatedDisk):
     def pid(self) -> int:
         """Return the process's id."""
         return self._process.pid
+
+    def close(self, fd: int) -> None:
+        """Close an open file; the kernel has closed those of a process that was killed."""
+        if not self._process.dead or fd in self._open:
+            super().close(fd)
 
     def _call(self, call: str, path: str) -> Any:
         self._process.check()

@@ -20,17 +20,21 @@ from holdfast.errors import (
     Unknown,
     WentBack,
 )
+from holdfast.persist.adapter_store import AdapterStore
 from holdfast.runtime.live.patience import Patience
 from holdfast.store import Store
 from holdfast.store.backends.file.store import FileStore
+from holdfast.store.wrappers.cached import Cached
 from holdfast.testing.bots import PATIENCE, traded_on
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.scenarios import desk_of, market_of
 from holdfast.testing.simulation.exchange import URL, ClientSession, Met, exchange_of
+from holdfast.testing.simulation.loop import nowhere
 from holdfast.testing.simulation.network import Network
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.process import Machine, SimulatedProcess
 from holdfast.testing.simulation.recorder import Book, Recorder
+from holdfast.testing.simulation.rows import rows_of
 from holdfast.testing.simulation.server import SharedClient, StoreServer
 from holdfast.testing.simulation.troubling import Troubles
 from holdfast.testing.simulation.world import World
@@ -68,6 +72,7 @@ class Running:
         self._done: set[int] = set()
         self.troubles = Troubles(self.world, self.network, self, plan.troubles)
         self._judge: SimulatedProcess | None = None
+        self._all: list[SimulatedProcess] = []
 
     # What troubles can be done to.
 
@@ -106,7 +111,15 @@ class Running:
         process = self._judging()
         if self.plan.stores == "shared":
             return self.server.store
-        return self._files(process)
+        return self._local(process)
+
+    def bury(self) -> None:
+        """End every process, and let go of all that the run has made."""
+        for process in self._all:
+            if not process.dead:
+                process.end()
+            process.loop.bury()
+        self.world.end()
 
     def _judging(self) -> SimulatedProcess:
         if self._judge is None:
@@ -114,6 +127,7 @@ class Running:
             machine.root = machine.root.after_cut(lambda: False)
             machine.full, machine.bad_flushes = False, 0
             self._judge = SimulatedProcess(self.world, machine, "judge")
+            self._all.append(self._judge)
         return self._judge
 
     def _start(self, bot: int) -> None:
@@ -130,6 +144,7 @@ class Running:
         )
         process.passing = lambda point: self.troubles.reached(bot, process, point)
         self._processes[bot] = process
+        self._all.append(process)
         self.world.counts["lives"] += 1
         task = process.start(self._live(bot, process))
         task.add_done_callback(lambda task: self._ended(bot, process, task))
@@ -179,8 +194,18 @@ class Running:
         self.world.over = len(self._done) == self.plan.bots
 
     def _store(self, process: SimulatedProcess) -> Store:
+        store = self._uncached(process)
+        return Cached(store, size=100, max_age=60.0, clock=process) if self.plan.cached else store
+
+    def _uncached(self, process: SimulatedProcess) -> Store:
         if self.plan.stores == "shared":
             return SharedClient(process, self.network, self.server)
+        return self._local(process)
+
+    def _local(self, process: SimulatedProcess) -> Store:
+        if self.plan.stores == "adapter":
+            options: Any = {"clock": process, "ids": process.ids, "disk": process.disk}
+            return AdapterStore({"signal": rows_of(process)}, base_dir=FOLDER, **options)
         return self._files(process)
 
     def _files(self, process: SimulatedProcess) -> FileStore:
@@ -206,7 +231,8 @@ def quiet(running: Running) -> Iterator[None]:
     """Have a run's crash points while inside."""
     before, points.reached = points.reached, running.reached
     try:
-        yield
+        with nowhere():
+            yield
     finally:
         points.reached = before
 
@@ -217,17 +243,19 @@ def hushed() -> Iterator[None]:
     log, hook, enabled = logging.getLogger("holdfast"), sys.unraisablehook, gc.isenabled()
     level = log.level
     log.setLevel(logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
     gc.collect()
     gc.freeze()
     gc.disable()
-    sys.unraisablehook = lambda _: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that nobody lived to await
             yield
-            gc.collect()
     finally:
         gc.unfreeze()
+        with nowhere(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            gc.collect()  # all that is left, while nobody listens
         if enabled:
             gc.enable()
         sys.unraisablehook = hook

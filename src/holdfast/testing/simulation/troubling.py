@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from holdfast.testing.simulation.files import some
+from holdfast.testing.simulation.files import Folder, some
 from holdfast.testing.simulation.network import HARMS, Network
 from holdfast.testing.simulation.plan import Plan, Trouble
 from holdfast.testing.simulation.process import Machine, SimulatedProcess
@@ -44,6 +44,8 @@ class Troubles:
             if trouble.what in HARMS:
                 server, _, kind = trouble.on.partition("/")
                 network.harms[server, kind, trouble.nth] = (trouble.what, trouble.seconds)
+            elif trouble.what == "restore":
+                world.after(trouble.at - trouble.seconds, self._saving(trouble))
             elif not trouble.point:
                 world.after(trouble.at, self._doing(trouble))
 
@@ -60,6 +62,23 @@ class Troubles:
 
     def _doing(self, trouble: Trouble) -> Callable[[], None]:
         return lambda: self._do(trouble)
+
+    def _saving(self, trouble: Trouble) -> Callable[[], None]:
+        """Take a copy of a machine's files, to be put back at the trouble's time."""
+
+        def save() -> None:
+            copy = self._bots.machine_of(trouble.bot).root.copy({})
+            self._world.after(trouble.seconds, lambda: self._restored(trouble, copy))
+
+        return save
+
+    def _restored(self, trouble: Trouble, copy: Folder) -> None:
+        machine = self._bots.machine_of(trouble.bot)
+        for bot in range(self._bots.plan.bots):
+            self._kill(Trouble(what="kill", bot=bot, seconds=0.1))
+        machine.root, self._bots.server.lost = copy, self._bots.server.lost + 1
+        self._world.counts["restore"] += 1
+        self._world.tell("world", f"restore {machine.name}")
 
     def _do(self, trouble: Trouble) -> None:
         done = getattr(self, f"_{trouble.what}")(trouble)
@@ -111,6 +130,9 @@ class Troubles:
 
     def _flush(self, trouble: Trouble) -> None:
         self._bots.machine_of(trouble.bot).bad_flushes += 1
+
+    def _rows(self, trouble: Trouble) -> None:
+        self._bots.machine_of(trouble.bot).bad_rows += 1
 
     def _apart(self, trouble: Trouble) -> None:
         pair = (self._bots.machine_of(trouble.bot).name, trouble.on)

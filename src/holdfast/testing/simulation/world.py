@@ -88,6 +88,11 @@ class World:
         """Let something happen to the world itself."""
         heappush(self._due, (self.now + seconds, next(self._numbers), None, act))
 
+    def end(self) -> None:
+        """Forget all that was still to happen."""
+        self._due.clear()
+        self._ready.clear()
+
     def run(self, *, limit: float) -> None:
         """Let things happen until the world is `over`; raises Stuck where it never is, or not in `limit` seconds."""
         for _ in range(MOST):
