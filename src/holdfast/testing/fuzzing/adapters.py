@@ -8,7 +8,7 @@ import msgspec
 
 from holdfast.errors import StoreError
 from holdfast.persist.adapter_store import AdapterStore
-from holdfast.store import Append, Put
+from holdfast.store import Append, Change, Put
 from holdfast.testing.fuzzing.damage import damaged
 from holdfast.testing.fuzzing.dice import Dice
 from holdfast.testing.fuzzing.documents import VALUES
@@ -106,7 +106,7 @@ def _rows() -> Rows:
     async def make() -> None:
         async with _store() as store:
             for number, key in enumerate((*KEYS[:4], *KEYS[:2])):
-                changes = [Put(key, VALUES[number % 4]), Append(STREAMS[number % 2], number)]
+                changes: list[Change] = [Put(key, VALUES[number % 4]), Append(STREAMS[number % 2], number)]
                 await store.commit(changes, commit_id=f"c{number}")
 
     running(make)
