@@ -9,8 +9,9 @@ import pytest
 from holdfast.errors import Unavailable
 from holdfast.store import Change, CommitId, open_store
 from holdfast.store.wrappers.base import Wrapper
-from holdfast.testing.conformance.case import Bench, Case, look
+from holdfast.testing.conformance.case import Bench, Case
 from holdfast.testing.conformance.clients import Client, history_of
+from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.evidence.plays.controls import TESTS, heard
 from holdfast.testing.evidence.plays.histories import cancelled, history, tasks

@@ -3,10 +3,8 @@
 import asyncio
 import functools
 import itertools
-import os
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -21,11 +19,11 @@ from holdfast.errors import HoldfastError
 from holdfast.store import Key, Store
 from holdfast.testing.conformance.checks import Broken, Check, NotShown, chance
 from holdfast.testing.conformance.recording import History, Recorded
-from holdfast.testing.conformance.subject import Found, Subject
+from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.crash import Life, Nursery
 from holdfast.testing.own_adapter import store_of
 
-__all__ = ("Bench", "Case", "Pace", "everything", "lacking", "look", "value")
+__all__ = ("Bench", "Case", "Pace", "everything", "fresh_namespace", "lacking", "value")
 
 LONG: Final = 6
 """Items of a list that are shown whole."""
@@ -201,42 +199,9 @@ async def value(store: Store, key: Key) -> Any:
     return None if record is None else record.value
 
 
-async def look(subject: Subject) -> Found:
-    """Return what a store says of itself once it is open; raises what opening it raises."""
-    before = peers()
-    async with subject.make(fresh_namespace()) as store:
-        await store.names()
-        return Found(
-            url=store.url, shared=store.shared, durability=store.durability, atomicity=store.atomicity,
-            warnings=store.warnings, peers=tuple(sorted(peers() - before)),
-        )  # fmt: skip
-
-
 def fresh_namespace() -> str:
     """Return a namespace that nobody has used."""
     return f"conform-{secrets.token_hex(6)}"
-
-
-def peers() -> set[str]:
-    """Return whom this process has connections to, by TCP or by a socket that has a name."""
-    return set(filter(None, map(_peer, os.listdir("/dev/fd"))))
-
-
-def _peer(fd: str) -> str:
-    with suppress(OSError):
-        copy = os.dup(int(fd))
-        try:
-            peer = socket.socket(fileno=copy)
-        except OSError:  # it is no socket
-            os.close(copy)
-            return ""
-        with peer:
-            match peer.getpeername():
-                case (str(host), int(port), *_):
-                    return f"{host}:{port}"
-                case str(path):
-                    return path
-    return ""
 
 
 def lacking(check: Check) -> str:

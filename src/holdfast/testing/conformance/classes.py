@@ -13,9 +13,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-from holdfast.testing.conformance.case import Bench, Pace, look
+from holdfast.testing.conformance.case import Bench, Pace
 from holdfast.testing.conformance.checks import Broken, Check, Level, all_checks
 from holdfast.testing.conformance.examining import QUICK, made
+from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import ALL, Found, Subject
 
 __all__ = ("PersistConformance", "StoreConformance", "run_check", "shared_bench")

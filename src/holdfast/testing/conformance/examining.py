@@ -11,8 +11,9 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from holdfast.errors import HoldfastError, InvalidOption, InvalidTarget
-from holdfast.testing.conformance.case import Bench, Case, Pace, lacking, look
+from holdfast.testing.conformance.case import Bench, Case, Pace, lacking
 from holdfast.testing.conformance.checks import NEEDED, Broken, Check, Level, NotShown, all_checks
+from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import Found, Subject
 
 __all__ = ("NORMAL", "QUICK", "THOROUGH", "Report", "Result", "State", "applies", "examine", "made")

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.store import Store
-from holdfast.testing.conformance.case import Bench, Case, Pace, everything, look
+from holdfast.testing.conformance.case import Bench, Case, Pace, everything
 from holdfast.testing.conformance.checks import Broken, Check, Level
 from holdfast.testing.conformance.clients import LOG, Client, clients, history_of, unsound, wrong_in
 from holdfast.testing.conformance.examining import made
+from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.crash import Kill
 from holdfast.testing.evidence.backends import backend

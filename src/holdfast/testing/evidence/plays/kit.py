@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from holdfast.testing.conformance.case import Bench, Pace, lacking, look
+from holdfast.testing.conformance.case import Bench, Pace, lacking
 from holdfast.testing.conformance.checks import Check, Level, NotShown, all_checks
 from holdfast.testing.conformance.examining import Result, applies, made
+from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.evidence.backends import backend
 from holdfast.testing.evidence.ways import Found, Play

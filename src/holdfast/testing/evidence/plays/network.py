@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from holdfast.store import Store
-from holdfast.testing.conformance.case import Bench, Case, everything, look
+from holdfast.testing.conformance.case import Bench, Case, everything
 from holdfast.testing.conformance.checks import NotShown
 from holdfast.testing.conformance.clients import LOG, Client, unsound, wrong_in
+from holdfast.testing.conformance.looking import look
 from holdfast.testing.evidence.backends import backend, options_of
 from holdfast.testing.evidence.plays.histories import history
 from holdfast.testing.evidence.ways import Found, Play
