@@ -26,7 +26,7 @@ class TestMemory(StoreConformance):
 @pytest.mark.crash
 @pytest.mark.needs("strace")
 class TestFile(StoreConformance):
-    levels, pace, lacks = SHOWN, SHORT, ("shared", "served")
+    levels, pace, lacks = SHOWN, SHORT, ("shared", "served", "replica")
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
@@ -36,7 +36,7 @@ class TestFile(StoreConformance):
 @pytest.mark.crash
 @pytest.mark.needs("strace")
 class TestSqlite(StoreConformance):
-    levels, pace, lacks = SHOWN, SHORT, ("alone", "reader", "served")
+    levels, pace, lacks = SHOWN, SHORT, ("alone", "reader", "served", "replica")
 
     @pytest.fixture
     def subject(self, tmp_path: Path) -> Subject:
@@ -46,7 +46,7 @@ class TestSqlite(StoreConformance):
 @pytest.mark.crash
 @pytest.mark.needs("strace")
 class TestFourMethods(PersistConformance):
-    levels, pace, lacks = SHOWN, SHORT, ("shared", "reader", "served")
+    levels, pace, lacks = SHOWN, SHORT, ("shared", "reader", "served", "replica", "replica-adapter")
     without = ("scan-pages", "scan-while-changing", "names-apart")  # a file each: they take seconds
 
     @pytest.fixture
