@@ -1,5 +1,6 @@
 """Disks that are full: of bytes, or of files. A small file system of its own, so that nobody else is in the way."""
 
+import itertools
 import os
 import shutil
 import subprocess
@@ -51,8 +52,8 @@ def small_disk() -> LoopDisk | MemoryDisk:
     return MemoryDisk() if missing("ext4") else LoopDisk("ext4")
 
 
-def fill(mount: Path) -> Path:
-    """Take all the room there is, to the last byte, and return the file that has it: remove it to give room again."""
+def fill(mount: Path, leave: int = 0) -> Path:
+    """Take all the room there is but some bytes, and return the file that has it: remove it to give room again."""
     path = mount / FILLER
     with path.open("wb", buffering=0) as file:
         for size in (1 << 20, 1 << 12, 1):
@@ -61,16 +62,18 @@ def fill(mount: Path) -> Path:
                     file.write(bytes(size))
             except OSError:
                 continue
+        file.truncate(max(0, file.tell() - leave))
     return path
 
 
-def use_up_files(mount: Path) -> Path:
-    """Make files until no more can be made, and return the folder of them: remove it to have some again."""
+def use_up_files(mount: Path, leave: int = 0) -> Path:
+    """Make files until only some more can be made, and return the folder of them: remove it to have some again."""
     folder = mount / FILLER
     folder.mkdir()
     try:
-        for number in range(1 << 20):
+        for number in itertools.count():
             (folder / str(number)).touch()
     except OSError:
-        return folder
+        for name in os.listdir(folder)[:leave]:
+            (folder / name).unlink()
     return folder
