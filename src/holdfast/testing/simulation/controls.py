@@ -108,7 +108,10 @@ def _power(plan: Plan) -> bool:
 
 
 def _rivals(plan: Plan) -> bool:
-    return plan.stores == "shared" and plan.bots > 1 and not plan.split and not plan.goes_back
+    """Whether two want the same symbols, and one may sleep for longer than its lease."""
+    least = max(plan.lease, 3 * plan.expiry)
+    sleeps = any(t.what in ("pause", "suspend") and t.seconds > least for t in plan.troubles)
+    return sleeps and plan.stores == "shared" and plan.bots > 1 and not plan.split and not plan.goes_back
 
 
 def _late_and_killed(plan: Plan) -> bool:
