@@ -80,10 +80,11 @@ async def test_two_namespaces_do_not_meet(url: str) -> None:
 
 
 @pytest.mark.parametrize("size", [2**20, 6 * 2**20])
-async def test_large_values(store: Store, size: int) -> None:
-    await store.commit([Put(A, "x" * size), Append("history", ["y" * size])])
-    assert await value(store, A) == "x" * size
-    assert [len(event.value[0]) for event in await everything(store.read("history"))] == [size]
+async def test_large_values(url: str, size: int) -> None:
+    async with open_store(f"{url}&read_timeout=100&commit_timeout=100") as store:
+        await store.commit([Put(A, "x" * size), Append("history", ["y" * size])])
+        assert await value(store, A) == "x" * size
+        assert [len(event.value[0]) for event in await everything(store.read("history"))] == [size]
 
 
 async def test_what_fits_no_document_is_refused_before_anything_is_written(store: Store) -> None:

@@ -343,14 +343,22 @@ async def test_a_namespace_that_is_locked(url: str) -> None:
             names = client[urlsplit(url).path.strip("/")]["namespaces"]
             session.start_transaction()
             names.update_one({}, {"$inc": {"turn": 1}}, session=session)
-            before = time.monotonic()
-            with pytest.raises(Unavailable, match="locked by a commit of another process") as busy:
-                await store.commit([Put(A, 2)])
-            assert (busy.value.unknown, busy.value.retryable) == (False, True)
-            assert 0.5 < time.monotonic() - before < 5
+            await _told_that_it_is_locked(store)
             session.abort_transaction()
         await store.commit([Put(A, 3)])
         assert await value(store, A) == 3
+
+
+async def _told_that_it_is_locked(store: Store) -> None:
+    """Commit until it is said why that cannot be: a slow machine may have no time left to find out."""
+    said = ""
+    while "locked by a commit of another process" not in said:
+        before = time.monotonic()
+        with pytest.raises(Unavailable) as busy:
+            await store.commit([Put(A, 2)])
+        assert (busy.value.unknown, busy.value.retryable) == (False, True)
+        assert 0.5 < time.monotonic() - before < 60
+        said = str(busy.value)
 
 
 def test_what_the_test_server_cannot_show() -> None:

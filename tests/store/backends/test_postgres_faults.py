@@ -2,9 +2,11 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -231,7 +233,7 @@ async def test_a_lost_answer_is_looked_up(postgres: PostgresServer) -> None:
 async def test_an_unknown_commit_is_repeated_with_its_id(postgres: PostgresServer) -> None:
     async with Proxy("127.0.0.1", postgres.port) as proxy:
         url = through(postgres.url, postgres, proxy.port)
-        async with fresh(url, connect_timeout=0.2) as store:
+        async with fresh(url, connect_timeout=1) as store:
             await store.commit([Put(B, 0)])
             proxy.lose_answers = True
             with pytest.raises(Unavailable) as unknown:
@@ -252,13 +254,12 @@ async def test_a_second_try_that_is_refused_says_nothing_of_the_first(postgres: 
     """The first was carried out and its answer lost, the second certainly was not: together they are unknown."""
     async with Proxy("127.0.0.1", postgres.port) as proxy:
         url = through(postgres.url, postgres, proxy.port)
-        async with fresh(url, commit_timeout=2, schema="in_doubt") as store:
+        async with fresh(url, commit_timeout=4, schema="in_doubt") as store:
             await store.commit([Put(B, 0)])
-            admin = await asyncpg.connect(postgres.url)
             proxy.lose_answers = True
             commit = asyncio.ensure_future(store.commit([Put(A, 1, ABSENT), Append("s", 1)], commit_id="it"))
             await until(lambda: _is(proxy.lost >= 1))
-            async with admin.transaction():  # what a migration or VACUUM FULL does
+            async with _admin(postgres) as admin, admin.transaction():  # what a migration or VACUUM FULL does
                 await admin.execute("LOCK TABLE in_doubt.record IN ACCESS EXCLUSIVE MODE")
                 proxy.lose_answers = False
                 with pytest.raises(Unavailable, match="waited too long") as told:
@@ -267,7 +268,15 @@ async def test_a_second_try_that_is_refused_says_nothing_of_the_first(postgres: 
             assert told.value.retryable
             assert await store.commit([Put(A, 1, ABSENT), Append("s", 1)], commit_id="it") == "it"
             assert await counted(store) == [1]
-            await admin.close()
+
+
+@asynccontextmanager
+async def _admin(postgres: PostgresServer) -> AsyncIterator[Any]:
+    admin = await asyncpg.connect(postgres.url)
+    try:
+        yield admin
+    finally:
+        await admin.close()
 
 
 async def _late(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch | None) -> object:
