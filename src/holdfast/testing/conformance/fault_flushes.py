@@ -23,7 +23,7 @@ from holdfast.testing.own_adapter import store_of
 
 __all__ = ("carries_on",)
 
-COMMITS: Final = 3
+COMMITS: Final = 2
 TRIES: Final = 3
 MOST: Final = 3
 """States of one point."""
