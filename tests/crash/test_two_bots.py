@@ -13,8 +13,8 @@ from tests.crash.conftest import Grounds
 def test_one_trades_and_the_other_is_told_who(grounds: Grounds) -> None:
     ground = grounds.one
     twin = ground.twin("take-profit")
-    slow = Fault(on="candles", do="delay", ms=100, times=0)
-    place = ground.place("take-profit", faults=[slow])
+    crawling = Fault(on="candles", do="delay", ms=1_000, nth=6, times=0)
+    place = ground.place("take-profit", faults=[crawling])
     arguments = place.arguments("take-profit")
     with Nursery() as other, ThreadPoolExecutor(1) as pool:
         other.live("builtins:dict")  # so that it is ready
@@ -23,6 +23,7 @@ def test_one_trades_and_the_other_is_told_who(grounds: Grounds) -> None:
             assert not first.done()
         second = other.live(try_scenario, arguments)
         assert not first.done()
+        ground.exchange.harm(session=place.session)
         assert first.result().ended == "returned"
     said = second.answer
     assert said["error"] == "StoreInUse"

@@ -105,7 +105,7 @@ async def test_who_waits_for_files_can_be_let_go_of(tmp_path: Path) -> None:
 async def test_a_lease_is_waited_for_and_it_is_said_who_has_it_since_when(tmp_path: Path) -> None:
     url, told = f"sqlite:///{tmp_path}/state.db", list[Any]()
     async with open_store(url) as store:
-        lease = Lease(store, clock=SystemClock(), ids=system_ids, processes=SystemProcesses(), seconds=1.0)
+        lease = Lease(store, clock=SystemClock(), ids=system_ids, processes=SystemProcesses(), seconds=4.0)
         async with lease:
             await lease.take([("s", "A")])
             with pytest.raises(LeaseHeld, match=rf"process {os.getpid()} on .* \(since 2.* UTC\), which is"):

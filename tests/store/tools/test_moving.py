@@ -144,7 +144,7 @@ def test_a_bot_that_is_alive_is_not_moved_away_from(park: Park) -> None:
     async def trading() -> None:
         async with open_store(url) as store:
             await store.commit([Put(Key("run.s", "BTC"), 1)])
-            async with Lease(store, clock=clock, ids=system_ids, processes=processes, seconds=1.0) as lease:
+            async with Lease(store, clock=clock, ids=system_ids, processes=processes, seconds=4.0) as lease:
                 await lease.take([("s", "BTC")])
                 with pytest.raises(StoreInUse, match="stop it first"):
                     await copy(open_store(url), MemoryStore(namespace="alive"), move=True)
