@@ -42,7 +42,7 @@ async def server_killed(case: Case) -> None:
 
 
 async def _more(logs: list[Path], living: "asyncio.Future[None]") -> None:
-    """Wait until a commit more has been acknowledged."""
-    before = has_committed(*logs)
-    while not living.done() and has_committed(*logs) <= before:
+    """Wait until each process has had a commit more acknowledged: none is about to open its store, then."""
+    before = [has_committed(log) for log in logs]
+    while not living.done() and any(has_committed(log) <= n for log, n in zip(logs, before, strict=True)):
         await asyncio.wait({living}, timeout=0.005)
