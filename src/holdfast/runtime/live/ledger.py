@@ -62,9 +62,10 @@ class Ledger:
         """
         stored = self._outages_into(drafts)
         changed = {name: after for name, after in (risks or {}).items() if after != self.risks[name]}
-        changes = [change for seat, draft in drafts for change in self._changes(seat, draft)]
+        # First whether these seats are still ours: else the Conflict would name what their new owner has changed.
+        changes = self.hold.checks((seat.origin.strategy, seat.symbol) for seat, _ in drafts)
+        changes += [change for seat, draft in drafts for change in self._changes(seat, draft)]
         changes += self._risk_changes(drafts, changed)
-        changes += self.hold.checks((seat.origin.strategy, seat.symbol) for seat, _ in drafts)
         version = await self._committed(changes, vital=vital)
         for seat, draft in drafts:
             _adopt(seat, draft, version)
