@@ -9,10 +9,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from holdfast.runtime.live import start
 from holdfast.runtime.live.ledger import Ledger
 from holdfast.runtime.live.orders import Orders
+from holdfast.runtime.live.reconcile import Unknowns
 from holdfast.runtime.live.start import Start
+from holdfast.store.backends.file.writer import Writer
 from holdfast.store.lease import Lease
+from holdfast.store.lineage import Lineage
 from holdfast.testing.controls import _BROKER, effect_before_commit, without_look_up
 from holdfast.testing.simulation.disk import SimulatedDisk
 from holdfast.testing.simulation.judging import Outcome, outcome_of, twin_of
@@ -26,7 +30,7 @@ Patch = Callable[[], None]
 class Control(Struct, frozen=True):
     """A broken design: what it changes of whose attributes, which plans can show it, and by which promise."""
 
-    owners: tuple[tuple[type[Any], str], ...]
+    owners: tuple[tuple[Any, str], ...]
     patch: Patch
     shows: Callable[[Plan], bool]
     promise: str
@@ -64,6 +68,31 @@ def noticed(name: str, *, seed: int = 1, most: int = 200) -> tuple[int, Outcome]
 def _nothing_flushed() -> None:
     SimulatedDisk.flush = lambda self, fd: None  # type: ignore[method-assign]
     SimulatedDisk.flush_all = lambda self, path: True  # type: ignore[method-assign]
+
+
+def _acknowledged_first() -> None:
+    """Tell that a commit is durable before it is written."""
+
+    def write(self: Writer, batch: Any) -> bool:
+        self._tell(self._settled, batch, self._journal.segment)
+        try:
+            self._journal.append([pending.line for pending in batch], batch[0].commit.number)
+        except Exception as error:
+            self._tell(self._failed, batch, error)
+            return False
+        return True
+
+    Writer._write = write  # type: ignore[method-assign]
+
+
+def _never_compared() -> None:
+    """Believe a store that lost what it had acknowledged: neither it nor the exchange is asked."""
+
+    async def nothing(*_: Any) -> Unknowns:
+        return Unknowns({}, [])
+
+    setattr(start, "unknown_orders", nothing)  # noqa: B010  # it is no name of that module's own
+    Lineage.check = lambda self, *_, **__: None  # type: ignore[method-assign]
 
 
 def _no_fence() -> None:
@@ -131,6 +160,12 @@ CONTROLS: Final[dict[str, Control]] = {
     ),
     "a disk that does not flush": Control(
         ((SimulatedDisk, "flush"), (SimulatedDisk, "flush_all")), _nothing_flushed, _power, ""
+    ),
+    "acknowledged before it is written": Control(
+        ((Writer, "_write"),), _acknowledged_first, lambda plan: plan.stores == "file" and _kills(plan), "P2"
+    ),
+    "a store that went back is believed": Control(
+        ((Lineage, "check"), (start, "unknown_orders")), _never_compared, lambda plan: plan.goes_back, "P"
     ),
     "no fence on leases": Control(
         tuple((Lease, name) for name in ("checks", "check", "lost", "ensure")), _no_fence, _rivals, "P2"
