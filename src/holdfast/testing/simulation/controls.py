@@ -136,6 +136,11 @@ def _power(plan: Plan) -> bool:
     return plan.stores == "file" and any(trouble.what == "power" for trouble in plan.troubles)
 
 
+def _torn(plan: Plan) -> bool:
+    """Whether somebody may be told of a commit while its job stands before it writes, and never writes."""
+    return plan.torn and sum(trouble.what in ("kill", "power") for trouble in plan.troubles) > 2
+
+
 def _rivals(plan: Plan) -> bool:
     """Whether two want the same symbols, and one may sleep for longer than its lease."""
     least = max(plan.lease, 3 * plan.expiry)
@@ -161,9 +166,7 @@ CONTROLS: Final[dict[str, Control]] = {
     "a disk that does not flush": Control(
         ((SimulatedDisk, "flush"), (SimulatedDisk, "flush_all")), _nothing_flushed, _power, ""
     ),
-    "acknowledged before it is written": Control(
-        ((Writer, "_write"),), _acknowledged_first, lambda plan: plan.stores == "file" and _kills(plan), "P2"
-    ),
+    "acknowledged before it is written": Control(((Writer, "_write"),), _acknowledged_first, _torn, "P2"),
     "a store that went back is believed": Control(
         ((Lineage, "check"), (start, "unknown_orders")), _never_compared, lambda plan: plan.goes_back, "P"
     ),

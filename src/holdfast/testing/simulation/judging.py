@@ -6,13 +6,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from holdfast.errors import Corrupt
 from holdfast.store import Store
 from holdfast.testing.compare import Picture, different, lost, stored
 from holdfast.testing.simulation.loop import nowhere
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.running import Running, quiet
-from holdfast.testing.simulation.world import Stuck
 
 __all__ = ("Outcome", "outcome_of")
 
@@ -48,7 +46,7 @@ def _outcome_of(plan: Plan, *, trace: bool) -> Outcome:
             seen, events = running.ask(_found(running))
             halted = seen.halted
             broken += _judged(plan, running, seen, events)
-        except (Stuck, Corrupt) as error:
+        except Exception as error:  # whatever it is, it is a finding, and others are still to be tried
             broken.append(f"{type(error).__name__}: {error}")
         broken += running.wrong
         counts = _counted(running)

@@ -125,7 +125,7 @@ class Running:
         if self._judge is None:
             machine = self.machines[0]
             machine.root = machine.root.after_cut(lambda: False)
-            machine.full, machine.bad_flushes = False, 0
+            machine.full, machine.bad_flushes, machine.bad_rows = False, 0, 0
             self._judge = SimulatedProcess(self.world, machine, "judge")
             self._all.append(self._judge)
         return self._judge
