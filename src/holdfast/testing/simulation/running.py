@@ -43,6 +43,8 @@ __all__ = ("Running", "hushed", "quiet")
 
 FOLDER: Final = "/srv/bot/data"
 LONGEST: Final = 3_600.0
+SETTLING: Final = 30.0
+"""Seconds after which a request that somebody has sent has arrived, or never will."""
 LIVES: Final = 60
 USUAL: Final = (Unavailable, Unknown, StoreFull, StoreInUse, LeaseHeld, LeaseLost, NotOpen, WentBack)
 """What a run may end with where its store or its exchange is away: it is started again."""
@@ -92,10 +94,13 @@ class Running:
     # The run.
 
     def run(self) -> None:
-        """Let the bots trade until all have come to the market's end; raises Stuck where they never do."""
+        """Let the bots trade until all have come to the market's end, and what is on its way arrive; raises Stuck."""
         for bot in range(self.plan.bots):
             self.world.after(0.02 * bot, lambda bot=bot: self._start(bot))  # type: ignore[misc]
         self.world.run(limit=LONGEST)
+        self.troubles.over, self.world.over = True, False
+        self.world.after(SETTLING, lambda: setattr(self.world, "over", True))
+        self.world.run(limit=self.world.now + LONGEST)
 
     def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Return what some work comes to, in a process of its own, after the run."""

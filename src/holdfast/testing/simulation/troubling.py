@@ -31,9 +31,10 @@ class Bots(Protocol):
 
 
 class Troubles:
-    """The troubles of one run. Everything that is done is counted."""
+    """The troubles of one run, until it is `over`. Everything that is done is counted."""
 
     def __init__(self, world: World, network: Network, bots: Bots, troubles: Sequence[Trouble]) -> None:
+        self.over = False
         self._world = world
         self._network = network
         self._bots = bots
@@ -74,6 +75,8 @@ class Troubles:
 
     def _restored(self, trouble: Trouble, copy: Folder) -> None:
         machine = self._bots.machine_of(trouble.bot)
+        if self.over:
+            return
         for bot in range(self._bots.plan.bots):
             self._kill(Trouble(what="kill", bot=bot, seconds=0.1))
         machine.root, self._bots.server.lost = copy, self._bots.server.lost + 1
@@ -81,6 +84,8 @@ class Troubles:
         self._world.tell("world", f"restore {machine.name}")
 
     def _do(self, trouble: Trouble) -> None:
+        if self.over:
+            return
         done = getattr(self, f"_{trouble.what}")(trouble)
         if done is not False:
             self._world.counts[trouble.what] += 1
