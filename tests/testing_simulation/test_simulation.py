@@ -13,10 +13,10 @@ import pytest
 from holdfast.testing.simulation.campaign import again, some_runs
 from holdfast.testing.simulation.command import main
 from holdfast.testing.simulation.controls import CONTROLS, noticed
+from holdfast.testing.simulation.hushing import hushed
 from holdfast.testing.simulation.judging import outcome_of
 from holdfast.testing.simulation.plan import plan_of
 from holdfast.testing.simulation.process import SimulatedProcess
-from holdfast.testing.simulation.running import hushed
 from holdfast.testing.simulation.shrinking import kept_of, smallest
 
 SEED = 20

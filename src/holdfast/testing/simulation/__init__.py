@@ -15,9 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from holdfast.testing.simulation.hushing import hushed
     from holdfast.testing.simulation.judging import Outcome, outcome_of
     from holdfast.testing.simulation.plan import Plan, Trouble, plan_of
-    from holdfast.testing.simulation.running import hushed
 
 __all__ = ("Outcome", "Plan", "Trouble", "hushed", "outcome_of", "plan_of")
 
@@ -25,7 +25,7 @@ _HOME_OF = {
     "Outcome": "judging",
     "Plan": "plan",
     "Trouble": "plan",
-    "hushed": "running",
+    "hushed": "hushing",
     "outcome_of": "judging",
     "plan_of": "plan",
 }

@@ -17,9 +17,9 @@ from typing import Final
 from rich.console import Console
 
 from holdfast.testing.simulation.controls import CONTROLS, noticed
+from holdfast.testing.simulation.hushing import hushed
 from holdfast.testing.simulation.judging import Outcome, outcome_of
 from holdfast.testing.simulation.plan import plan_of
-from holdfast.testing.simulation.running import hushed
 from holdfast.testing.simulation.shrinking import kept_of, smallest
 from holdfast.testing.simulation.tally import Part, Tally
 

@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from holdfast.store import Store
 from holdfast.testing.compare import Picture, different, lost, stored
+from holdfast.testing.simulation.hushing import quiet
 from holdfast.testing.simulation.loop import nowhere
 from holdfast.testing.simulation.plan import Plan
-from holdfast.testing.simulation.running import Running, quiet
+from holdfast.testing.simulation.running import Running
 
 __all__ = ("Outcome", "outcome_of")
 

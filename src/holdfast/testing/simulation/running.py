@@ -1,14 +1,8 @@
 """One run of a plan: bots live, are troubled, end and start again until the market has ended; then all is judged."""
 
-import gc
-import logging
-import sys
-import warnings
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from typing import Any, Final
 
-from holdfast import points
 from holdfast.errors import (
     LeaseHeld,
     LeaseLost,
@@ -29,7 +23,6 @@ from holdfast.testing.bots import PATIENCE, traded_on
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.scenarios import desk_of, market_of
 from holdfast.testing.simulation.exchange import URL, ClientSession, Met, exchange_of
-from holdfast.testing.simulation.loop import nowhere
 from holdfast.testing.simulation.network import Network
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.process import Machine, SimulatedProcess
@@ -39,7 +32,7 @@ from holdfast.testing.simulation.server import SharedClient, StoreServer
 from holdfast.testing.simulation.troubling import Troubles
 from holdfast.testing.simulation.world import World
 
-__all__ = ("Running", "hushed", "quiet")
+__all__ = ("Running",)
 
 FOLDER: Final = "/srv/bot/data"
 LONGEST: Final = 3_600.0
@@ -229,39 +222,3 @@ class Running:
                 return
         if isinstance(process, SimulatedProcess):
             process.check()
-
-
-@contextmanager
-def quiet(running: Running) -> Iterator[None]:
-    """Have a run's crash points while inside."""
-    before, points.reached = points.reached, running.reached
-    try:
-        with nowhere():
-            yield
-    finally:
-        points.reached = before
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Hear nothing of what dead processes leave behind, and nothing of what thousands of bots warn of."""
-    log, hook, enabled = logging.getLogger("holdfast"), sys.unraisablehook, gc.isenabled()
-    level = log.level
-    log.setLevel(logging.CRITICAL)
-    sys.unraisablehook = lambda _: None
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that nobody lived to await
-            yield
-    finally:
-        gc.unfreeze()
-        with nowhere(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            gc.collect()  # all that is left, while nobody listens
-        if enabled:
-            gc.enable()
-        sys.unraisablehook = hook
-        log.setLevel(level)
