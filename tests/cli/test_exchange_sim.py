@@ -22,7 +22,7 @@ def test_it_serves_until_it_is_stopped_and_says_what_it_saw(tmp_path: Path) -> N
 
 def test_without_candles_it_makes_some_up(tmp_path: Path) -> None:
     with running("exchange-sim", cwd=tmp_path) as command:
-        command.until(lambda one: "Ctrl-C ends it" in one.err)
+        command.until(lambda one: "Ctrl-C ends it" in one.err and one.out)
         url = command.out.splitlines()[0]
         with urlopen(f"{url}/now") as answer:
             assert json.load(answer)["waits"] is True

@@ -33,7 +33,7 @@ def test_a_running_portfolio_is_moved_from_files_to_postgresql(
             assert busy.objects[-1]["error"] == "StoreInUse"
             assert str(bot.process.pid) in busy.err
             beside = here("store", "export", "file:state", "beside.jsonl.gz")
-            assert beside.code == 0
+            assert beside.code == 0, beside.err
             bot.process.send_signal(signal.SIGTERM)
             bot.until(lambda one: "letting go" in one.err)
             (folder / "go").touch()
