@@ -11,6 +11,7 @@ from tests.cli.builders import EAGER, Here, running
 
 WAITS = """
     while ctx.state["asked"] == 15 and not Path("go").exists():
+        Path("waits").touch()
         time.sleep(0.01)
     side ="""
 
@@ -27,7 +28,8 @@ def test_a_running_portfolio_is_moved_from_files_to_postgresql(
     with Park() as park:
         database = park.server("postgres").url
         with running(*words, cwd=folder) as bot:
-            bot.until(lambda one: one.out.count('"Closed"') >= 3)
+            # An export refuses what changes meanwhile.
+            bot.until(lambda one: (folder / "waits").exists() and one.out.count('"Closed"') >= 3)
             busy = here("store", "copy", "file:state", database, "--move", "--json")
             assert busy.code == 2
             assert busy.objects[-1]["error"] == "StoreInUse"
