@@ -59,7 +59,16 @@ def test_what_does_not_claim_enough_is_kept_and_not_sound(here: Here) -> None:
     assert done.summary["sound"] is False
     of_check = {"name", "level", "promise", "state", "said", "history", "counts", "seed", "seconds"}
     assert {frozenset(one) for one in checks} == {frozenset({"type", *of_check})}
-    assert set(done.summary) == {"type", "subject", "sound", "levels", "seed", "durability", "real"}
+    assert set(done.summary) == {
+        "type",
+        "subject",
+        "sound",
+        "levels",
+        "seed",
+        "durability",
+        "real",
+        "not_tried",
+    }
 
 
 def test_what_is_broken_is_named_with_its_history_and_the_seed(here: Here, wrong: Path) -> None:

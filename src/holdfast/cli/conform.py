@@ -20,6 +20,7 @@ __all__ = ("conform",)
 
 STYLES: Final = {"kept": "green", "broken": "bold red", "not shown": "yellow", "does not apply": "dim"}
 WIDTH: Final = 28
+UNTRIED: Final = ": the kit knows of no folder or server of its own that it could cut the power of"
 
 
 def conform(
@@ -51,7 +52,7 @@ def conform(
 
     --json prints an object a line: each `check` with its name, level, promise, state (kept, broken, not shown, does
     not apply), said, history, counts, seed and seconds; last a `summary` with subject, sound, levels, seed,
-    durability and real.
+    durability, real and not_tried (levels that its durability would claim, and that there is no check of it for).
 
     Exit codes: 0 every level claimed holds, and core, atomic and crash-safe were claimed; 1 otherwise; 2 it could not
     be examined.
@@ -122,6 +123,8 @@ def _conclude(report: Report, output: Output) -> None:
     for level in report.claims:
         state = report.level(level)
         output.say(Text.assemble((f"{level.value:<18}", "bold"), (state, STYLES[state])))
+    for level in report.untried:
+        output.say(Text.assemble((f"{level.value:<18}", "bold"), ("not tried", STYLES["not shown"]), UNTRIED))
     for warning in report.found.warnings:
         output.say(f"{report.found.url} warns: {warning}")
     if not report.real:
@@ -135,4 +138,12 @@ def _conclude(report: Report, output: Output) -> None:
     output.say(f"{report.subject}: {said} ({kept} of {len(report.results)} checks kept, seed {report.seed})")
     levels = {level.value: report.level(level) for level in report.claims}
     facts = {"subject": report.subject, "sound": report.sound, "levels": levels, "seed": report.seed}
-    output.record("summary", {**facts, "durability": report.found.durability.name, "real": report.real})
+    output.record(
+        "summary",
+        {
+            **facts,
+            "durability": report.found.durability.name,
+            "real": report.real,
+            "not_tried": list(report.untried),
+        },
+    )

@@ -16,19 +16,28 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from holdfast.testing.conformance.case import Bench, Case, Pace
-    from holdfast.testing.conformance.checks import Broken, Check, Level, NotShown, all_checks, check
+    from holdfast.testing.conformance.checks import (
+        Broken,
+        Check,
+        Level,
+        NotShown,
+        SaysNothing,
+        all_checks,
+        check,
+    )
     from holdfast.testing.conformance.classes import PersistConformance, StoreConformance
     from holdfast.testing.conformance.examining import NORMAL, QUICK, THOROUGH, Report, Result, examine
     from holdfast.testing.conformance.subject import Subject
 
 __all__ = (
     "NORMAL", "QUICK", "THOROUGH", "Bench", "Broken", "Case", "Check", "Level", "NotShown", "Pace",
-    "PersistConformance", "Report", "Result", "StoreConformance", "Subject", "all_checks", "check", "examine",
+    "PersistConformance", "Report", "Result", "SaysNothing", "StoreConformance", "Subject", "all_checks", "check",
+    "examine",
 )  # fmt: skip
 
 _HOMES: Final = {
     "case": ("Bench", "Case", "Pace"),
-    "checks": ("Broken", "Check", "Level", "NotShown", "all_checks", "check"),
+    "checks": ("Broken", "Check", "Level", "NotShown", "SaysNothing", "all_checks", "check"),
     "classes": ("PersistConformance", "StoreConformance"),  # which need pytest
     "examining": ("NORMAL", "QUICK", "THOROUGH", "Report", "Result", "examine"),
     "subject": ("Subject",),

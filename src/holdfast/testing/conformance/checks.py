@@ -21,7 +21,18 @@ from holdfast.errors import HoldfastError
 if TYPE_CHECKING:
     from holdfast.testing.conformance.case import Case
 
-__all__ = ("MODULES", "NEEDED", "Broken", "Check", "Level", "NotShown", "all_checks", "chance", "check")
+__all__ = (
+    "MODULES",
+    "NEEDED",
+    "Broken",
+    "Check",
+    "Level",
+    "NotShown",
+    "SaysNothing",
+    "all_checks",
+    "chance",
+    "check",
+)
 
 PACKAGE: Final = "holdfast.testing.conformance"
 
@@ -41,7 +52,7 @@ NEEDED: Final = (Level.CORE, Level.ATOMIC, Level.CRASH_SAFE)
 """What a store has to keep to be trusted with a live run's state."""
 
 MODULES: Final = {
-    Level.CORE: ("four_methods", "records", "values", "names", "listing", "using"),
+    Level.CORE: ("four_methods", "records", "values", "names", "listing", "large", "using"),
     Level.ATOMIC: ("methods_at_once", "atomic"),
     Level.CONCURRENT: ("contention", "concurrent", "stateful"),
     Level.CRASH_SAFE: ("methods_killed", "killed", "killed_servers", "replicas"),
@@ -66,6 +77,10 @@ class Broken(HoldfastError):
         if self.seed is not None:
             lines.append(f"    (seed {self.seed})")
         return "\n".join(lines)
+
+
+class SaysNothing(HoldfastError):
+    """A check turned out to say nothing of this subject, and why: it does not apply."""
 
 
 class NotShown(HoldfastError):

@@ -12,7 +12,15 @@ from msgspec import Struct
 
 from holdfast.errors import HoldfastError, InvalidOption, InvalidTarget
 from holdfast.testing.conformance.case import Bench, Case, Pace, lacking
-from holdfast.testing.conformance.checks import NEEDED, Broken, Check, Level, NotShown, all_checks
+from holdfast.testing.conformance.checks import (
+    NEEDED,
+    Broken,
+    Check,
+    Level,
+    NotShown,
+    SaysNothing,
+    all_checks,
+)
 from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import Found, Subject
 
@@ -48,6 +56,8 @@ class Report(Struct, frozen=True, kw_only=True):
     found: Found
     results: tuple[Result, ...]
     real: bool = True
+    untried: tuple[Level, ...] = ()
+    """Levels that its durability would claim, and that the kit has no check of it for."""
 
     def level(self, level: Level) -> State:
         """Return what came of a level: broken by one check, else not shown by one check, or where it has none."""
@@ -103,7 +113,7 @@ def examine(
             tell(results[-1])
     return Report(
         subject=subject.name, claims=tuple(claims), seed=seed, found=subject.found, results=tuple(results),
-        real=subject.real,
+        real=subject.real, untried=() if levels is not None else _untried(subject, wanted),
     )  # fmt: skip
 
 
@@ -133,6 +143,10 @@ def _shown(subject: Subject) -> set[Level]:
     return {level for level in subject.claimed if any(not applies(one, subject) for one in all_checks(level))}
 
 
+def _untried(subject: Subject, wanted: Collection[Level]) -> tuple[Level, ...]:
+    return tuple(level for level in Level if level in subject.claimed and level not in wanted)
+
+
 def _listed(level: Level) -> list[Check]:
     return all_checks(level) or [_MISSING[level]]
 
@@ -157,6 +171,8 @@ def made(check: Check, subject: Subject, bench: Bench, *, seed: int, pace: Pace)
             counts = _tidied(check, Case(subject, check, bench, seed=seed, pace=pace))
         except NotShown as error:
             state, said = "not shown", str(error)
+        except SaysNothing as error:
+            state, said = "does not apply", str(error)
         except Broken as error:
             state, said, history = "broken", error.args[0], error.facts["history"]
     return Result(
@@ -178,7 +194,7 @@ def _made(check: Check, case: Case) -> dict[str, int]:
             asyncio.run(_awaited(check.run, case))
         else:
             check.run(case)
-    except (Broken, NotShown, KeyboardInterrupt):
+    except (Broken, NotShown, SaysNothing, KeyboardInterrupt):
         raise
     except _TooLong:
         raise _late(case) from None

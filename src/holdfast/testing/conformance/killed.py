@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from holdfast.testing.conformance.case import Case
-from holdfast.testing.conformance.checks import Level, NotShown, check
+from holdfast.testing.conformance.checks import Level, NotShown, SaysNothing, check
 from holdfast.testing.conformance.faulted import under_strace
 from holdfast.testing.conformance.script import Script, reopen, state_of, told_of, work
 from holdfast.testing.crash import Kill, Life
@@ -97,7 +97,7 @@ async def killed_at_points(case: Case) -> None:
     await place.look(life, "undisturbed")
     points = sorted(set(life.reached))
     if not points:
-        raise NotShown("it passes no named points (`holdfast.points`): see killed-before-calls")
+        raise SaysNothing("it passes no named points (`holdfast.points`): see killed-before-calls")
     kills = [Kill(point=point, nth=1) for point in points]
     kills += [Kill(point=point, nth=life.reached.count(point)) for point in points]
     case.random.shuffle(kills)

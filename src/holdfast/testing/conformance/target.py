@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
-from holdfast.errors import InvalidOption, Unsupported
+from holdfast.errors import HoldfastError, InvalidOption, InvalidTarget, Unsupported
 from holdfast.store.url import BACKENDS, GROUP
 from holdfast.testing.conformance.four_methods import subject_of
 from holdfast.testing.conformance.subject import Subject, named
@@ -96,8 +96,17 @@ def _subject(word: str, found: Any, stack: ExitStack) -> Subject:
     if not callable(found):
         raise InvalidOption(f"{word} is no class, callable or Subject", target=word)
     needed = [one for one in inspect.signature(found).parameters.values() if one.default is one.empty]
-    if not needed and isinstance(made := found(), Subject):
+    if not needed and isinstance(made := _made(word, found), Subject):
         return made
     if "namespace" not in inspect.signature(found).parameters:
         raise Unsupported(f"{word} takes no argument `namespace`: it is to return a Store of that namespace")
     return Subject.of_call(word)
+
+
+def _made(word: str, found: Any) -> Any:
+    try:
+        return found()
+    except HoldfastError:
+        raise
+    except Exception as error:
+        raise InvalidTarget(f"{word} raised {type(error).__name__}: {error}", target=word) from error
