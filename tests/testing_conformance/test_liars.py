@@ -73,6 +73,10 @@ def subject_for(lie: Lie, folder: Path) -> Subject:
     return Subject.of_call(f"{LIARS}:on_sqlite", arguments, name=lie.kind, claims=KILLED)
 
 
+ODDITIES = ("big-values", "long-streams", "many-changes", "many-ids", "many-seen-whole")
+"""What test_oddities has liars for."""
+
+
 def quick(lie: Lie) -> list[str]:
     """Return the checks to be made, without those that take long where another one looks at the same."""
     long = {
@@ -91,7 +95,9 @@ def quick(lie: Lie) -> list[str]:
         ),
     }
     left_out = long["sqlite" if lie.on == "replica" else lie.on]
-    return [one.name for one in all_checks() if one.name == lie.caught or one.name not in left_out]
+    return [
+        one.name for one in all_checks() if one.name == lie.caught or one.name not in (*left_out, *ODDITIES)
+    ]
 
 
 def examined(subject: Subject, bench: Bench, **options: Any) -> Report:

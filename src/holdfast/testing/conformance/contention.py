@@ -92,6 +92,7 @@ async def seen_by_others(case: Case) -> None:
     for turn in range(case.much(8)):
         writer, reader = stores if turn % 2 else stores[::-1]
         await reader.fresh(A, B)
+        case.same(await reader.last_number("history"), turn, "the last number that it finds at first")
         version = await writer.commit([Put(A, turn), Append("history", turn)])
         case.same(
             await reader.fresh(A, B), [Record(A, turn, version), None], "what another store object finds"

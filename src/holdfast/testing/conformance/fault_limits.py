@@ -1,18 +1,24 @@
 """Fault-tolerant: a process that may open no more files, or write no longer ones, which cuts writes short."""
 
+import asyncio
 import os
 import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
-from holdfast.testing.conformance.case import Case
+from holdfast.errors import EntityNotFound
+from holdfast.persist import PersistBase
+from holdfast.store import Append, Names, Put, Store
+from holdfast.testing.conformance.case import Case, everything
 from holdfast.testing.conformance.checks import Level, check
 from holdfast.testing.conformance.fault_calls import LIMIT, judged, warmed
 from holdfast.testing.conformance.insisting import Insisting, Told, hasty
+from holdfast.testing.conformance.records import A
+from holdfast.testing.conformance.subject import named
 from holdfast.testing.own_adapter import store_of
 
-__all__ = ("limited",)
+__all__ = ("limited", "reads_without_files")
 
 MOST: Final = 16
 """Files more than a store needs to open."""
@@ -34,6 +40,62 @@ async def writes_cut_short(case: Case) -> None:
     """Allow a child files of so many bytes: the write that gets there does less than it was asked, the next nothing."""
     for length in LENGTHS[: case.much(4)]:
         await _limited(case, "bytes", length, f"where no file may be longer than {length} bytes")
+
+
+@check(Level.FAULT_TOLERANT, promise="what is there and cannot be read at this instant is never said to be absent",
+       needs=("elsewhere",))  # fmt: skip
+async def unread_not_absent(case: Case) -> None:
+    """Have a child read, by the store and by an adapter's own methods, while it may open no file."""
+    namespace = case.namespace()
+    adapter, base_dir = case.subject.adapter, f"{case.folder}/apart"
+    arguments = {"address": case.address(namespace), "adapter": adapter, "base_dir": base_dir}
+    life = await case.live(reads_without_files, arguments, limit=LIMIT)
+    if life.ended != "returned":
+        case.broken(f"where no more files may be opened, reading {life.ended}: {life.error} {life.message}")
+    if life.answer:
+        case.broken(f"where no more files may be opened, {life.answer[0]}", life.answer)
+
+
+async def reads_without_files(*, address: str, adapter: str, base_dir: str) -> list[str]:
+    """Write, then read in every way where no file can be opened; returns what was taken for absent: a child."""
+    async with store_of(hasty(address)) as store:
+        await store.commit([Put(A, "there"), Append("history", "there")])
+        persist = named(adapter)(A.entity_name, base_dir) if adapter else None
+        if persist is not None:
+            await persist.wait_for_init(True)
+            await persist.write_value("x", "there")
+        with _limit("files", 0):
+            return await _absences(store) + (await _denials(persist) if persist is not None else [])
+
+
+async def _absences(store: Store) -> list[str]:
+    """Return what a store that has a record and an event says it does not have; an error is no such thing."""
+    ways = {
+        "get said: absent": _found(store.fresh(A)),
+        "scan said: nothing": _found(everything(store.scan(A.entity_name))),
+        "read said: nothing": _found(everything(store.read("history"))),
+        "names said: none": _found(store.names()),
+    }
+    answers = await asyncio.gather(*ways.values(), return_exceptions=True)
+    return [said for said, answer in zip(ways, answers, strict=True) if answer in ([None], [], Names((), ()))]
+
+
+async def _found(answer: Awaitable[Any]) -> Any:
+    return await answer
+
+
+async def _denials(persist: PersistBase) -> list[str]:
+    """Return what an adapter that has an entity says of it that denies it."""
+    denied: list[str] = []
+    with suppress(Exception):
+        denied += [] if await persist.has_value("x") else ["has_value said: False"]
+    try:
+        await persist.read_value("x")
+    except EntityNotFound:
+        denied.append("read_value said: EntityNotFound")
+    except Exception:  # noqa: S110  # any other error says that it could not be read
+        pass
+    return denied
 
 
 async def _limited(case: Case, what: str, most: int, where: str) -> None:

@@ -6,7 +6,10 @@ from holdfast.store import Append, Delete, Event, Key, Put
 from holdfast.testing.conformance.case import Case, everything
 from holdfast.testing.conformance.checks import Level, check
 
-__all__ = ("IDS",)
+__all__ = ("IDS", "MANY")
+
+MANY: Final = 1100
+"""Events of one commit, more than the pages of 1,000 and 1,024 that are usual."""
 
 IDS: Final = (
     "Z", "a", "é", "a/b", "\U0001f600", "key10", "key2", "~", "\uffee", "A", "_", "10", "9", "aa", "a a", "\u007f",
@@ -91,7 +94,20 @@ async def streams(case: Case) -> None:
             case.same(found, expected[max(after, 0) :][:limit], f"read after={after} limit={limit}")
     case.same(await store.last_number("one"), 3, "the last number")
     case.same((await store.names()).streams, ("one", "two"), "the streams")
-    await store.commit([Append("many", number) for number in range(1, 701)])
+
+
+@check(
+    Level.CORE,
+    promise="a stream of more events than a page has no gap and no order of its own, wherever one starts",
+)
+async def long_streams(case: Case) -> None:
+    """Append more events than a page has in one commit, and start to read near where pages end."""
+    store = await case.store()
+    version = await store.commit([Append("many", number) for number in range(1, MANY + 1)])
     case.history.clear()
-    found = await everything(store.read("many"))
-    case.same([(e.number, e.value) for e in found], [(n, n) for n in range(1, 701)], "a stream of many")
+    expected = [Event("many", number, number, version) for number in range(1, MANY + 1)]
+    case.same(await everything(store.read("many")), expected, "a stream of many")
+    case.same(await store.last_number("many"), MANY, "its last number")
+    for after in (255, 999, 1023, MANY):
+        found = await everything(store.read("many", after=after, limit=3))
+        case.same(found, expected[after : after + 3], f"3 of them after {after}")

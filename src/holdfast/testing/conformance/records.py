@@ -50,6 +50,7 @@ async def put_and_get(case: Case) -> None:
     version = await store.commit([Put(A, {"side": "long"}), Put(B, None)])
     first = [Record(B, None, version), Record(A, {"side": "long"}, version), None]
     case.same(await store.get(B, A, C), first, "what was put")
+    case.same(await store.get(A, B, A), [first[1], first[0], first[1]], "a key that is asked for twice")
     again = await store.commit([Put(A, 2)], commit_id="of-my-own")
     case.same(again, "of-my-own", "the id of a commit that was named")
     case.same(await store.get(A), [Record(A, 2, again)], "what was put over it")
@@ -70,7 +71,11 @@ async def own_values(case: Case) -> None:
     [event] = await everything(store.read("history"))
     event.value["list"].append(3)
     [event] = await everything(store.read("history"))
-    case.same([await value(store, A), event.value], [{"list": [1]}] * 2, "after two callers changed theirs")
+    for record in await everything(store.scan(A.entity_name)):
+        record.value["list"].append(4)
+    scanned = [record.value for record in await everything(store.scan(A.entity_name))]
+    found = [await value(store, A), event.value, *scanned]
+    case.same(found, [{"list": [1]}] * 3, "after callers changed theirs")
 
 
 @check(
@@ -99,6 +104,18 @@ async def expectations(case: Case) -> None:
     second = await store.commit([Put(A, 2, first), Check(B, ABSENT)])
     await store.commit([Delete(A, second), Delete(B, ABSENT), Put(C, 1, ANY)])
     case.same(await store.get(A), [None], "a key that was deleted as expected")
+    await _expect_what_was(case, store, second)
+
+
+async def _expect_what_was(case: Case, store: Store, version: str) -> None:
+    """Expect of A, which was deleted, the last version that it had; then again once it is there anew."""
+    for change in (Check(A, version), Put(A, 3, version), Delete(A, version)):
+        with case.refused(Conflict, f"{change} where A was deleted at that version"):
+            await store.commit([change])
+    await store.commit([Check(A, ABSENT), Put(B, 1)])
+    await store.commit([Put(A, 4, ABSENT)])
+    with case.refused(Conflict, "a Check of the version that A had before it was deleted"):
+        await store.commit([Check(A, version)])
 
 
 @check(Level.CORE, promise="what is deleted is absent, like what never was; deleting it again is no error")
@@ -106,12 +123,23 @@ async def deleting(case: Case) -> None:
     """Delete what is there and what is not."""
     store = await case.store()
     version = await store.commit([Put(A, 1), Put(B, 2)])
+    await _holds(case, store, [A, B], "before deleting")
     await store.commit([Delete(A), Delete(C)])
     case.same(await store.get(A, B, C), [None, Record(B, 2, version), None], "after deleting A")
+    await _holds(case, store, [B], "after deleting A")
     await store.commit([Delete(B)])
-    case.same((await store.names()).entities, (), "the names once nothing is left")
+    await _holds(case, store, [], "once nothing is left")
     await store.commit([Put(A, 3, ABSENT)])
     case.same(await value(store, A), 3, "what was put where something was deleted")
+    await _holds(case, store, [A], "once A is there again")
+
+
+async def _holds(case: Case, store: Store, keys: list[Key], when: str) -> None:
+    """See whether the scan and the names are of these keys, all of one entity name."""
+    found = [record.key for record in await everything(store.scan(A.entity_name))]
+    case.same(found, keys, f"the scan {when}")
+    entities = (A.entity_name,) if keys else ()
+    case.same((await store.names()).entities, entities, f"the names {when}")
 
 
 @check(Level.CORE, promise="a key stands once in a commit; InvalidKey otherwise, and nothing is changed")
@@ -128,12 +156,15 @@ async def one_key_once(case: Case) -> None:
     Level.CORE, promise="a commit id that was committed changes nothing and is returned, expectations or not"
 )
 async def repeated_ids(case: Case) -> None:
-    """Repeat a commit whose expectation no longer holds, and an empty one."""
+    """Repeat a commit whose expectation no longer holds, an empty one, and one that was refused and then is not."""
     store = await case.store()
+    case.same(await store.last_number("history"), 0, "how many events there are at first")
     changes: list[Change] = [Put(A, 1, ABSENT), Append("history", 1)]
     case.same(await store.commit(changes, commit_id="the-id"), "the-id", "the first time")
+    case.same(await store.last_number("history"), 1, "how many events there are then")
     head = store.head
     case.same(await store.commit(changes, commit_id="the-id"), "the-id", "the second time")
+    case.same(await store.get(A), [Record(A, 1, "the-id")], "the record after the second time")
     await store.commit([Put(A, 2)])
     case.same(
         await store.commit(changes, commit_id="the-id"), "the-id", "the third time, after another commit"
@@ -141,6 +172,18 @@ async def repeated_ids(case: Case) -> None:
     case.same(await store.last_number("history"), 1, "how many events there are")
     case.same(await value(store, A), 2, "what a later commit wrote")
     case.same(store.head, head + 1, "the head, which counts commits")
+    await _odd_ids(case, store)
+
+
+async def _odd_ids(case: Case, store: Store) -> None:
+    """Use the id of an empty commit again, and that of one which was refused: nothing was done under it yet."""
+    await store.commit([], commit_id="empty")
+    await store.commit([Put(B, 1)], commit_id="empty")
+    case.same(await store.get(B), [None], "what came under the id of an empty commit that was done")
+    with case.refused(Conflict, "a Check that does not hold"):
+        await store.commit([Check(B, "other"), Put(C, 1)], commit_id="refused")
+    await store.commit([Check(B, ABSENT), Put(C, 1)], commit_id="refused")
+    case.same(await value(store, C), 1, "what came under the id of a commit that was refused")
 
 
 @check(Level.CORE, promise="the head grows with every commit, and an empty commit is one")
