@@ -47,7 +47,8 @@ async def found_again(case: Case) -> None:
     events = [(e.number, e.value, e.version) for e in await everything(again.read("history"))]
     case.same(events, [(1, "é", "first"), (2, 2, "second")], "the stream")
     case.same(await again.names(), names, "the names")
-    if again.head < head:  # it counts commits: a store that follows others may make some of its own as it opens
+    # It counts commits: a store that follows others may make some of its own as it opens.
+    if again.head < head:
         case.broken(f"the head is {again.head} when it is opened again, and was {head}")
     case.same(
         await again.commit([Append("history", 3)], commit_id="first"), "first", "an id that was committed"
