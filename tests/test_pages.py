@@ -57,9 +57,7 @@ def test_pages_name_only_commands_that_exist() -> None:
         pytest.skip("holdfast.cli is not there yet")
     commands, listed = {command for page in PAGES for command in commands_in(page.read_text())}, help_of()
     for command in sorted(commands):
-        assert re.search(rf"^\W*{command[0]}\b", listed, re.MULTILINE), (
-            f"there is no holdfast {command[0]}"
-        )
+        assert re.search(rf"^\W*{command[0]}\b", listed, re.MULTILINE), f"there is no holdfast {command[0]}"
 
 
 def test_commands_in_a_page() -> None:

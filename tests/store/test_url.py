@@ -128,7 +128,9 @@ async def test_relative_path_is_of_the_moment_of_open(
     assert (tmp_path / "logs" / "data" / "a" / "b.json").exists()
 
 
-@pytest.mark.parametrize("text", ["file:/srv/%FF", "mongodb://h/%ED%A0%80", "redis://u%C3:p@h", "file:/srv/\udcff"])
+@pytest.mark.parametrize(
+    "text", ["file:/srv/%FF", "mongodb://h/%ED%A0%80", "redis://u%C3:p@h", "file:/srv/\udcff"]
+)
 def test_what_is_not_utf8_names_no_other_place(text: str) -> None:
     with pytest.raises(InvalidOption, match="not UTF-8"):
         url.parse(text)

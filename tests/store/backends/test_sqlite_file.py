@@ -672,7 +672,11 @@ async def test_rows_that_somebody_has_changed_are_corrupt(path: Path, change: st
         await store.commit([Put(Key("aa", "b"), 1), Append("s", 1)])
     sql(path, change)
     with pytest.raises(Corrupt):
-        async with at(path) as store:
-            await store.names()
-            [record async for record in store.scan("aa")]
-            [event async for event in store.read("s")]
+        await _read_all(path)
+
+
+async def _read_all(path: Path) -> None:
+    async with at(path) as store:
+        await store.names()
+        [record async for record in store.scan("aa")]
+        [event async for event in store.read("s")]

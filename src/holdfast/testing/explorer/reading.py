@@ -72,7 +72,10 @@ class Reader:
         try:
             for call in calls:
                 self._take(call)
-        except (LookupError, ValueError) as error:  # a number, an argument or a quote where strace writes none
+        except (
+            LookupError,
+            ValueError,
+        ) as error:  # a number, an argument or a quote where strace writes none
             raise self._refuse(f"not as strace writes it ({error!r}), after") from error
 
     def _take(self, call: Call) -> None:
