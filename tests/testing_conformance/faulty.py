@@ -114,6 +114,18 @@ class SilenceIsConsent(Wrapper):
         return commit_id or ""
 
 
+class SureOfIt(Wrapper):
+    """Says of every commit that it could not hear of that it has not happened."""
+
+    async def commit(
+        self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
+    ) -> CommitId:
+        try:
+            return await self.inner.commit(changes, commit_id=commit_id)
+        except Unavailable as error:
+            raise Unavailable("refused", unknown=False) from error
+
+
 def on_url(*, kind: str, url: str, namespace: str) -> Store:
     """Return a liar around a real store."""
     made: Store = {"Wrapper": Wrapper, **globals()}[kind](open_store(url, namespace=namespace))

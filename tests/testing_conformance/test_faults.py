@@ -155,7 +155,11 @@ def order(name: str) -> int:
 @pytest.mark.server("redis")
 @pytest.mark.parametrize(
     ("kind", "check", "limit"),
-    [("NeverGivesUp", "server-hung", 5.0), ("SilenceIsConsent", "server-slow", 60.0)],
+    [
+        ("NeverGivesUp", "server-hung", 5.0),
+        ("SilenceIsConsent", "server-slow", 60.0),
+        ("SureOfIt", "refused-for-certain", 60.0),
+    ],
 )
 def test_a_server_that_does_not_answer(
     kind: str, check: str, limit: float, bench: Bench, redis: RedisServer

@@ -98,7 +98,7 @@ async def _refused(case: Case, call: Awaitable[Any], what: str) -> HoldfastError
         await _within(case, call, what)
     except Unavailable as error:
         return error
-    return case.broken(f"{what} was answered while the server was stopped")
+    return case.broken(f"{what} was answered while the server could not be heard")
 
 
 async def _within(case: Case, call: Awaitable[Any], what: str) -> None:
@@ -134,6 +134,26 @@ async def server_slow(case: Case) -> None:
             case.broken("a commit was acknowledged while the server was stopped")
         found = [event.value for event in await everything(store.read("slow"))]
         case.same(found, [1, 2], "the events of two commits")
+
+
+@check(Level.FAULT_TOLERANT, promise="a commit is refused for certain only where it has not happened",
+       needs=("elsewhere", "served"))  # fmt: skip
+async def refused_for_certain(case: Case) -> None:
+    """Lose every answer until the store gives up; where it says that the commit has not happened, look."""
+    namespace = case.namespace()
+    async with behind(case) as proxy, case.closed_store(namespace) as patient:
+        store = await _opened(case, hasty(through(case, proxy, namespace)))
+        try:
+            proxy.lose_answers = True
+            error = await _refused(case, store.commit([Append("lost", 0)], commit_id="lost"), "commit")
+        finally:
+            proxy.lose_answers = False
+            await _within(case, store.close(), "close")
+        if not error.facts.get("unknown") and await everything(patient.read("lost")):
+            case.broken("a commit was refused for certain, and has happened")
+        await patient.commit([Append("lost", 0)], commit_id="lost")
+        await _once(case, patient, "lost")
+        case.tell(answers_lost=proxy.lost)
 
 
 def _server(case: Case) -> ServerProcess:
