@@ -19,7 +19,8 @@ from holdfast.testing.explorer.operations import (
     Write,
 )  # fmt: skip
 from holdfast.testing.explorer.reading import Reader
-from holdfast.testing.explorer.strace import Log, Untraceable
+from holdfast.testing.explorer.strace import Log, TraceAgain, Untraceable
+from holdfast.testing.explorer.tracing import _read
 
 START = Tree({(ROOT, "old"): 1, (ROOT, "in"): 2}, {ROOT: None, 1: b"before", 2: None})
 
@@ -28,7 +29,7 @@ def spell(text: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in text.encode())
 
 
-def hexed(line: str) -> str:
+def hexed(line: str, thread: int = 7) -> str:
     """Spell strings and annotations as strace -xx does: `'a'` and `<a>`."""
     out, quoted = "", False
     for index, piece in enumerate(line.replace("<", "'\0").replace(">", "\1'").split("'")):
@@ -37,7 +38,7 @@ def hexed(line: str) -> str:
             out += f"<{spell(piece.strip(chr(0) + chr(1)))}>"
         else:
             out += f'"{spell(piece)}"' if quoted else piece
-    return f"7  {out}"
+    return f"{thread}  {out}"
 
 
 def reader(*lines: str) -> Reader:
@@ -227,3 +228,64 @@ def test_what_strace_never_writes_is_untraceable(line: str) -> None:
     made = Reader(Path("/t"), START, marks=Path("/marks"), cwd="/t")
     with pytest.raises(Untraceable):
         made.read(Log().calls([f"7  {line}"]))
+
+
+def test_a_descriptor_is_free_before_its_close_returns() -> None:
+    lines = [
+        "7  clone3({flags=CLONE_VM|CLONE_FILES}, 88) = 8",
+        hexed(CREATED),
+        "7  close(3 <unfinished ...>",
+        hexed("openat(AT_FDCWD</t>, 'other', O_RDWR|O_CREAT, 0600) = 3</t/other>", thread=8),
+        "7  <... close resumed>) = 0",
+        hexed("write(3</t/other>, 'ab', 2) = 2", thread=8),
+    ]
+    made = Reader(Path("/t"), START, marks=Path("/marks"), cwd="/t")
+    made.read(Log().calls(lines))
+    written = made.trace((), "").operations[-1]
+    assert isinstance(written, Write)
+    assert written.text == "write other 0+2"
+
+
+UNFINISHED = " <unfinished ...>"
+
+
+def killed(folder: Path, log: Path) -> Reader:
+    log.write_text(
+        "\n".join(
+            [
+                hexed(f"openat(AT_FDCWD</>, '{folder}/new', O_RDWR|O_CREAT, 0600) = 3<{folder}/new>"),
+                "7  clone3({flags=CLONE_VM|CLONE_FILES}, 88) = 8",
+                hexed(f"write(3<{folder}/new>, 'ab', 2") + UNFINISHED,
+                hexed(f"mkdir('{folder}/sub', 0700", thread=8) + UNFINISHED,
+                "7  +++ killed by SIGKILL +++",
+                "8  <... mkdir resumed>) = ?",
+                "8  +++ killed by SIGKILL +++",
+            ]
+        )
+    )
+    start = Tree({}, {ROOT: None})
+    return _read(lambda: Reader(folder, start, marks=Path("/marks"), cwd="/"), log)
+
+
+@pytest.mark.parametrize(
+    ("data", "made", "done"),
+    [(b"", False, []), (b"ab", False, [Write]), (b"", True, [Name]), (b"ab", True, [Write, Name])],
+)
+def test_what_is_there_tells_which_calls_were_done_that_a_kill_cut_off(
+    data: bytes, made: bool, done: list[type], tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "new").write_bytes(data)
+    if made:
+        (folder / "sub").mkdir()
+    _, *others = killed(folder, tmp_path / "log").trace((), "").operations
+    assert [type(each) for each in others] == done
+
+
+def test_a_write_that_a_kill_cut_in_two_asks_for_another_trace(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "new").write_bytes(b"a")
+    with pytest.raises(TraceAgain, match="in part"):
+        killed(folder, tmp_path / "log")

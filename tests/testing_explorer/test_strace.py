@@ -76,6 +76,22 @@ def test_a_call_that_a_kill_cut_off_is_left_out_and_known() -> None:
     assert list(Log().calls(["7  exit_group(0) = ?", "7  +++ exited with 0 +++"])) == []
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (r'7  write(3, "\x61\x62", 2)     = ?',),
+        (r'7  write(3, "\x61\x62", 2)     = ? <unavailable>',),
+        (r'7  write(3, "\x61\x62", 2 <unfinished ...>) = ?',),
+        (r'7  write(3, "\x61\x62", 2 <unfinished ...>', "7  +++ killed by SIGKILL +++"),
+        (r'7  write(3, "\x61\x62", 2 <unfinished ...>', "7  <... write resumed>) = ?"),
+    ],
+)
+def test_a_call_that_a_kill_cut_off_can_be_taken_as_done(lines: tuple[str, ...]) -> None:
+    (call,) = Log(done=(0,)).calls(lines)
+    assert (call.args, call.result, call.failed) == (("3", r'"\x61\x62"', "2"), "2", False)
+    assert list(Log(done=(1,)).calls(lines)) == []
+
+
 @pytest.mark.parametrize("line", ["what is this", "7  fsync = 0"])
 def test_what_cannot_be_read_raises(line: str) -> None:
     with pytest.raises(Untraceable):
@@ -91,8 +107,8 @@ def test_descriptors_through_dup_fork_and_exec() -> None:
     processes = Processes("/")
     parent = processes.of(7)
     file = Descriptor(1)
-    parent.set(3, file, closing=True)
-    parent.set(4, file, closing=False)
+    parent.set(3, file, closing=True, at=1)
+    parent.set(4, file, closing=False, at=2)
     processes.see(Call(7, "clone3", ("{flags=CLONE_VM|CLONE_FILES}",), "8", 0))
     processes.see(Call(7, "fork", (), "9", 0))
     assert processes.of(8) is parent
@@ -100,5 +116,5 @@ def test_descriptors_through_dup_fork_and_exec() -> None:
     assert child.open == {3: file, 4: file}
     processes.see(Call(9, "execve", (), "0", 0))
     assert processes.of(9).open == {4: file}
-    child.close(0, 1 << 31)
+    child.close(0, 1 << 31, 3)
     assert parent.open == {3: file, 4: file}

@@ -5,19 +5,17 @@ explorer knows what a power cut leaves then.
 """
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from holdfast.errors import HoldfastError
 from holdfast.store import Store
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
-from holdfast.testing.conformance.power_safe import IGNORED, folder_address, recovered
+from holdfast.testing.conformance.power_safe import folder_address, recovered, traced
 from holdfast.testing.conformance.script import Script, state_of
-from holdfast.testing.explorer import TraceAgain, Untraceable, explore, mark, marked, trace
+from holdfast.testing.explorer import explore, mark, marked
 from holdfast.testing.explorer.operations import FailedFlush, Flush, FlushAll, FlushFolder, Mark, Trace
 from holdfast.testing.own_adapter import store_of
 
@@ -34,40 +32,22 @@ MOST: Final = 3
 def flush_failed(case: Case) -> None:
     """Have one flush fail, let the store carry on, and recover what a power cut may then leave at each point."""
     address = folder_address(case)
-    undisturbed = _traced(case, address)
+    undisturbed = traced(case, carries_on, address)
     faults = list(_flushes(case, undisturbed))
     if not faults:
         raise NotShown("it flushes nothing")
     for fault in faults[: case.much(3)]:
-        traced = _traced(case, address, fault)
-        failed = [at for at, one in enumerate(traced.operations) if isinstance(one, FailedFlush)]
+        disturbed = traced(case, carries_on, address, fault)
+        failed = [at for at, one in enumerate(disturbed.operations) if isinstance(one, FailedFlush)]
         if failed:
-            _explored(case, traced, address, failed[0])
+            _explored(case, disturbed, address, failed[0])
 
 
-def _traced(case: Case, address: str, fault: str = "") -> Trace:
-    for left in (2, 1, 0):
-        with tempfile.TemporaryDirectory(prefix="holdfast-flush-") as place:
-            folder = Path(place, "store")
-            folder.mkdir()
-            arguments = (str(folder), address, str(case.seed))
-            try:
-                return trace(
-                    carries_on, *arguments, folder=folder, ignore=IGNORED, inject=[fault] if fault else []
-                )
-            except TraceAgain as error:
-                if not left:
-                    raise NotShown(f"what it does cannot be traced: {error}") from error
-            except Untraceable as error:
-                raise NotShown(f"what it does cannot be traced: {error}") from error
-    raise AssertionError
-
-
-def _flushes(case: Case, traced: Trace) -> Iterator[str]:
+def _flushes(case: Case, undisturbed: Trace) -> Iterator[str]:
     """Yield the faults, one for each flush; first those of files in which a commit is."""
     first, others = list[str](), list[str]()
     asked = False
-    for one in traced.operations:
+    for one in undisturbed.operations:
         asked = asked or (isinstance(one, Mark) and one.text.startswith("asked"))
         if isinstance(one, Flush | FlushFolder | FlushAll):
             fault = f"{one.text.split()[0]}:error=EIO:when={one.nth}"
@@ -77,9 +57,9 @@ def _flushes(case: Case, traced: Trace) -> Iterator[str]:
         yield from some
 
 
-def _explored(case: Case, traced: Trace, address: str, since: int) -> None:
+def _explored(case: Case, disturbed: Trace, address: str, since: int) -> None:
     found = explore(
-        traced, recovered(address, case.seed), most=MOST, seed=case.seed, since=since,
+        disturbed, recovered(address, case.seed), most=MOST, seed=case.seed, since=since,
         until=lambda one: one.failed > 0,
     )  # fmt: skip
     case.tell(failed_flushes=1, states=found.states)

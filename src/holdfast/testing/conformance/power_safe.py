@@ -16,15 +16,17 @@ from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
 from holdfast.testing.conformance.script import Script, state_of
 from holdfast.testing.explorer import TraceAgain, Untraceable, explore, mark, marked, missing, trace
+from holdfast.testing.explorer.operations import Trace
 from holdfast.testing.own_adapter import store_of
 from holdfast.testing.powercut import LoopDisk, NoDisk, cuts, on_disk, server_cuts
 from holdfast.testing.powercut import missing as no_disk
 from holdfast.testing.servers.process import ServerProcess
 
-__all__ = ("IGNORED", "commits", "endless", "folder_address", "recovered")
+__all__ = ("commits", "endless", "folder_address", "recovered", "traced")
 
 IGNORED: Final = ("*-shm",)
 COMMITS: Final = 3
+TRIES: Final = 3
 MOST: Final = 3
 """States of one point, times the pace."""
 
@@ -36,17 +38,10 @@ def power_lost(case: Case) -> None:
     if why := missing():
         raise NotShown(why)
     address = folder_address(case)
-    with tempfile.TemporaryDirectory(prefix="holdfast-power-") as place:
-        folder = Path(place, "store")
-        folder.mkdir()
-        try:
-            traced = trace(commits, str(folder), address, str(case.seed), folder=folder, ignore=IGNORED)
-        except (Untraceable, TraceAgain) as error:
-            raise NotShown(f"what it does cannot be traced: {error}") from error
-        found = explore(
-            traced, recovered(address, case.seed), most=case.much(MOST), seed=case.seed,
-            until=lambda one: one.failed > 0,
-        )  # fmt: skip
+    found = explore(
+        traced(case, commits, address), recovered(address, case.seed), most=case.much(MOST), seed=case.seed,
+        until=lambda one: one.failed > 0,
+    )  # fmt: skip
     case.tell(points=found.points, states=found.states)
     if found.shortest is not None:
         case.broken("; ".join(found.shortest.problems), found.shortest.history.splitlines())
@@ -125,6 +120,21 @@ async def _one_commit(address: str, seed: int) -> None:
     changes, commit_id = Script(seed).commit(0)
     async with store_of(address) as store:
         await store.commit(changes, commit_id=commit_id)
+
+
+def traced(case: Case, program: Callable[[str, str, str], None], address: str, *faults: str) -> Trace:
+    """Return what a program (`commits`, say) does to a new folder; raises NotShown where that cannot be traced."""
+    for left in range(TRIES, 0, -1):
+        with tempfile.TemporaryDirectory(prefix="holdfast-power-") as place:
+            folder = Path(place, "store")
+            folder.mkdir()
+            arguments = (str(folder), address, str(case.seed))
+            try:
+                return trace(program, *arguments, folder=folder, ignore=IGNORED, inject=faults)
+            except Untraceable as error:
+                if not isinstance(error, TraceAgain) or left == 1:
+                    raise NotShown(f"what it does cannot be traced: {error}") from error
+    raise AssertionError("the last try returns or raises")
 
 
 def commits(folder: str, address: str, seed: str) -> None:

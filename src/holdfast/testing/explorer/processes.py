@@ -24,27 +24,32 @@ class Process:
 
     def __init__(self, cwd: str) -> None:
         self.open: dict[int, Descriptor] = {}
+        self._since: dict[int, int] = {}
         self.closing: set[int] = set()
         self.cwd = cwd
 
-    def set(self, fd: int, descriptor: Descriptor | None, *, closing: bool) -> None:
-        """Have a descriptor mean that open file; None: something that does not matter here."""
+    def set(self, fd: int, descriptor: Descriptor | None, *, closing: bool, at: int) -> None:
+        """Have a descriptor mean that open file since call `at`; None: something that does not matter here."""
         self.open.pop(fd, None)
         self.closing.discard(fd)
+        self._since[fd] = at
         if descriptor is not None:
             self.open[fd] = descriptor
         if closing:
             self.closing.add(fd)
 
-    def close(self, first: int, last: int) -> None:
-        """Close all descriptors from `first` to `last`."""
-        for fd in [fd for fd in self.open if first <= fd <= last]:
+    def close(self, first: int, last: int, began: int) -> None:
+        """Close all descriptors from `first` to `last` that were open when so many calls had returned.
+
+        Their numbers are free before the close returns: another thread may have one again by then.
+        """
+        for fd in [fd for fd in self.open if first <= fd <= last and self._since[fd] < began]:
             del self.open[fd]
 
     def forked(self) -> "Process":
         """Return the child that has copies of all."""
         child = copy.copy(self)
-        child.open, child.closing = dict(self.open), set(self.closing)
+        child.open, child.closing, child._since = dict(self.open), set(self.closing), dict(self._since)
         return child
 
     def executed(self) -> None:

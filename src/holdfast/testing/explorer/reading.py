@@ -38,7 +38,10 @@ class Reader(Follower):
         flags = "O_WRONLY|O_CREAT|O_TRUNC" if self._call.name == "creat" else self._given.text(2 if at else 1)
         named = set(flags.split("|"))
         descriptor = self._opened(self._given.path(at), self._given.absolute(*self._given.spelled(at)), named)
-        self._process.set(self._given.result, descriptor, closing="O_CLOEXEC" in named)
+        self._opens(self._given.result, descriptor, closing="O_CLOEXEC" in named)
+
+    def _opens(self, fd: int, descriptor: Descriptor | None, *, closing: bool) -> None:
+        self._process.set(fd, descriptor, closing=closing, at=len(self._after) - 1)
 
     def _opened(self, path: str | None, absolute: str, flags: set[str]) -> Descriptor | None:
         if absolute == self._marks:
@@ -193,23 +196,23 @@ class Reader(Follower):
             self._named(path, f"mkdir {path}", folder=True)
 
     def _close(self) -> None:
-        self._process.close(self._given.number(0), self._given.number(0))
+        self._process.close(self._given.number(0), self._given.number(0), self._call.began)
 
     def _close_range(self) -> None:
         if self._given.text(2) != "0":
             raise self._refuse("these flags are not known to the model")
-        self._process.close(self._given.number(0), self._given.number(1))
+        self._process.close(self._given.number(0), self._given.number(1), self._call.began)
 
     def _dup(self) -> None:
         closing = self._call.name == "dup3" and "O_CLOEXEC" in self._given.text(2)
-        self._process.set(self._given.result, self._given.descriptor(0), closing=closing)
+        self._opens(self._given.result, self._given.descriptor(0), closing=closing)
 
     def _fcntl(self) -> None:
         command, descriptor = self._given.text(1), self._given.descriptor(0)
         if command.startswith("F_DUPFD"):
-            self._process.set(self._given.result, descriptor, closing=command == "F_DUPFD_CLOEXEC")
+            self._opens(self._given.result, descriptor, closing=command == "F_DUPFD_CLOEXEC")
         elif command == "F_SETFD":
-            self._process.set(self._given.number(0), descriptor, closing="FD_CLOEXEC" in self._given.text(2))
+            self._opens(self._given.number(0), descriptor, closing="FD_CLOEXEC" in self._given.text(2))
         elif command == "F_SETFL" and descriptor is not None:
             descriptor.append = "O_APPEND" in self._given.text(2).split("|")
 

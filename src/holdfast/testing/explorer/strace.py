@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -35,6 +35,10 @@ FORKING: Final = frozenset({"clone", "clone3", "fork", "vfork"})
 _RESUMED: Final = re.compile(r"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _UNFINISHED: Final = " <unfinished ...>"
 _LINE: Final = re.compile(r"(\d+) +(.*)", re.DOTALL)
+_QUOTED: Final = re.compile(r'"[^"]*"')
+_CUT: Final = re.compile(r"( <unfinished \.\.\.>)?(\) += \?( <unavailable>)?)?$")
+_NOBODYS: Final = 1 << 30
+"""A descriptor that no process has: what a call would have returned to one that is dead."""
 _RETURNED: Final = re.compile(r"\) += (-?\d+|\?|0x[0-9a-f]+)(.*)$")
 
 
@@ -108,11 +112,13 @@ def run(
 class Log:
     """A log as it is read: calls that have not returned, threads that are known.
 
-    `cut_off` are the calls that a kill ended: whether they did anything is not known.
+    `cut_off` are the calls that a kill ended: whether they did anything is not told. Those whose place in it is in
+    `done` are taken as done, where their thread is seen to end; the others as never begun.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, done: Collection[int] = ()) -> None:
         self.cut_off: list[str] = []
+        self._taken_as_done = done
         self._open: dict[int, tuple[str, int]] = {}
         self._threads: set[int] = set()
         self._done = 0
@@ -133,27 +139,35 @@ class Log:
         if text.endswith(_UNFINISHED):
             self._open[thread] = text.removesuffix(_UNFINISHED), self._done
         elif text.startswith("+++"):
-            self.cut_off += [began for began, _ in (self._open.pop(thread, ("", 0)),) if began]
+            if thread in self._open:
+                yield from self._cut(thread, *self._open.pop(thread))
         else:
-            call = self._returned(thread, text)
-            if call is not None:
-                yield self._told(call)
+            yield from self._returned(thread, text)
 
-    def _returned(self, thread: int, text: str) -> Call | None:
+    def _returned(self, thread: int, text: str) -> Iterator[Call]:
         began, resumed = self._done, _RESUMED.match(text)
         if resumed is not None:
+            if thread not in self._open:
+                raise Untraceable(f"strace resumes a call that never began: {text[:200]!r}")
             first, began = self._open.pop(thread)
             text = first + resumed[2]
         call = _call(thread, text, began)
-        if call is None and not text.startswith("exit"):
-            self.cut_off.append(text)
-        if call is None or call.name not in FORKING or call.failed:
-            return call
-        child = int(call.result.split()[0])
-        if child in self._threads:  # it was heard of first
-            return None
+        if call is None:
+            yield from () if text.startswith("exit") else self._cut(thread, text, began)
+        elif call.name not in FORKING or call.failed or self._is_new(int(call.result.split()[0])):
+            yield self._told(call)
+
+    def _is_new(self, child: int) -> bool:
+        """Take a child in; False where it was heard of before its fork returned."""
+        new = child not in self._threads
         self._threads.add(child)
-        return call
+        return new
+
+    def _cut(self, thread: int, text: str, began: int) -> Iterator[Call]:
+        """Keep what a kill ended, and yield it where it is to be taken as done."""
+        self.cut_off.append(text)
+        if len(self.cut_off) - 1 in self._taken_as_done:
+            yield self._told(_as_done(thread, text, began))
 
     def _fork_of(self, child: int) -> Call:
         """Return the fork that a child was heard of before."""
@@ -184,6 +198,14 @@ def _call(thread: int, text: str, began: int) -> Call | None:
     if returned is None or returned[1] == "?":  # exit, or killed in the middle of it
         return None
     return Call(thread, name, tuple(_split(rest[: returned.start()])), returned[1] + returned[2], began)
+
+
+def _as_done(thread: int, text: str, began: int) -> Call:
+    """Return a call that a kill cut off as if it had returned: a write all that it had, others what none reads."""
+    name, _, rest = _CUT.sub("", text).partition("(")
+    args = tuple(_split(rest))
+    wrote = sum(len(unhex(part)) for part in _QUOTED.findall(args[1])) if "write" in name else _NOBODYS
+    return Call(thread, name, args, str(wrote), began)
 
 
 def _split(text: str) -> Iterator[str]:

@@ -3,7 +3,10 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +19,8 @@ from holdfast.testing.explorer.view import tree_of
 __all__ = ("trace",)
 
 LIMIT: Final = 60.0
+MOST_CUT_OFF: Final = 8
+"""How many calls that kills cut off are tried as done and as not done, in every combination."""
 
 
 def trace(
@@ -42,22 +47,44 @@ def trace(
         marks.write_text("".join(f"{line}\n" for line in before))
         start = tree_of(folder, ignore)
         error = run(command, log=log, environment=_environment(marks), limit=limit, inject=inject)
-        reader = Reader(folder, start, marks=marks, cwd=os.getcwd(), ignore=ignore)
-        _read(reader, log)
+        reader = _read(lambda: Reader(folder, start, marks=marks, cwd=os.getcwd(), ignore=ignore), log)
     return reader.trace(before, error)
 
 
-def _read(reader: Reader, path: Path) -> None:
-    """Have the log read, and compare: a call that was misread, or never thought of, is noticed by what it did."""
-    log = Log()
+def _read(make: Callable[[], Reader], path: Path) -> Reader:
+    """Have the log read, and compare: a call that was misread, or never thought of, is noticed by what it did.
+
+    Of the calls that a kill cut off, the fewest are taken as done that explain what the folder holds.
+    """
     try:
-        with path.open(encoding="ascii") as lines:
-            reader.read(log.calls(lines))
-        reader.check()
+        return _followed(make(), Log(), path)
     except Untraceable as error:
-        if not log.cut_off:
+        cut_off = _cut_off(path)
+        if not cut_off:
             raise
-        raise TraceAgain(f"a kill cut off a call that may have been done ({error})") from error
+        for done in _some_of(min(len(cut_off), MOST_CUT_OFF)):
+            with suppress(Untraceable):
+                return _followed(make(), Log(done), path)
+        raise TraceAgain(f"a kill cut off a call that may have been done in part ({error})") from error
+
+
+def _followed(reader: Reader, log: Log, path: Path) -> Reader:
+    with path.open(encoding="ascii") as lines:
+        reader.read(log.calls(lines))
+    reader.check()
+    return reader
+
+
+def _cut_off(path: Path) -> list[str]:
+    log = Log()
+    with path.open(encoding="ascii") as lines:
+        deque(log.calls(lines), maxlen=0)
+    return log.cut_off
+
+
+def _some_of(count: int) -> Iterator[tuple[int, ...]]:
+    """Yield every choice of at least one of so many, the smallest first."""
+    return chain.from_iterable(combinations(range(count), size) for size in range(1, count + 1))
 
 
 def _command(program: Callable[..., object] | Sequence[str]) -> list[str]:
