@@ -13,8 +13,15 @@ import pytest
 
 from holdfast.testing.servers.process import ServerProcess, find
 
-# A flush of a slow disk is no bug: time limits are pytest-timeout's.
-hypothesis.settings.register_profile("holdfast", deadline=None, print_blob=True)
+# A flush of a slow disk is no bug, nor is a slow machine one of a strategy: time limits are pytest-timeout's. The same
+# examples every time: no change is refused for a seed. The long form of the tests and the campaigns look for others.
+hypothesis.settings.register_profile(
+    "holdfast",
+    deadline=None,
+    derandomize=os.environ.get("HOLDFAST_HAZARDS") != "all",
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
 hypothesis.settings.load_profile("holdfast")
 
 
