@@ -13,7 +13,7 @@ from holdfast.market.replay import ReplayExchange
 from holdfast.market.simulated import SimulatedExchange
 from holdfast.store.backends.file import store as file_store
 from holdfast.store.backends.file.disk import Disk
-from holdfast.testing.bots import PATIENCE, trade_scenario
+from holdfast.testing.bots import ANSWERS, PATIENCE, trade_scenario
 from holdfast.testing.scenarios import SCENARIOS, desk_of, market_of, minute_of
 from holdfast.testing.trial import EXPIRY
 from holdfast.trading.candle import Candle
@@ -62,12 +62,12 @@ async def trade_filling(*, scenario: str, url: str, store: str, disk: str, minut
     made: list[FillingExchange] = []
 
     def exchange() -> FillingExchange:
-        made[:] = [FillingExchange(url)]
+        made[:] = [FillingExchange(url, timeout=ANSWERS)]
         made[0].minute, made[0].disk = minute, Path(disk)
         return made[0]
 
     desk = desk_of(SCENARIOS[scenario], store=store)
-    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url))
+    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url, timeout=ANSWERS))
     run, refused = desk.live.run(SCENARIOS[scenario].symbols, poll=0.01, patience=PATIENCE), 0
     async for event in run:
         if isinstance(event, StoreUnavailable):

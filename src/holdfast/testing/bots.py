@@ -15,9 +15,11 @@ from holdfast.testing.scenarios import SCENARIOS, Scenario, Wish, desk_of, minut
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import Stopped
 
-__all__ = ("PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded", "traded_on")
+__all__ = ("ANSWERS", "PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded", "traded_on")
 
 PATIENCE: Final = Patience(attempts=7, first=0.01, longest=0.2)
+ANSWERS: Final = 100.0
+"""Seconds that a bot waits for an answer: none is kept back for ever, so only a slow machine lets it wait."""
 MARKET_ENDED: Final = "the market ended"
 
 
@@ -87,11 +89,13 @@ async def traded_on(
     made: list[WishingExchange] = []
 
     def exchange() -> WishingExchange:
-        made[:] = [WishingExchange(url, session=session)]
+        made[:] = [WishingExchange(url, session=session, timeout=ANSWERS)]
         made[0].wishes = tuple(wish for wish in scenario.wishes if not symbols or wish.symbol in symbols)
         return made[0]
 
-    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url, session=session))
+    desk.add_exchange(
+        "simulated", exchange, broker=lambda: SimulatedBroker(url, session=session, timeout=ANSWERS)
+    )
     resume, told = False, 0
     while True:
         run = desk.live.run(

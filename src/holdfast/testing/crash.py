@@ -25,7 +25,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from holdfast.errors import HoldfastError
-from holdfast.testing.nursery import Answer, Kill, Life, Request, known_points
+from holdfast.testing.nursery import LIMIT, Answer, Kill, Life, Request, known_points
 
 __all__ = ("Kill", "Life", "NotDone", "Nursery", "Story", "known_points", "reference")
 
@@ -119,7 +119,7 @@ class Nursery:
         *,
         kills: Iterable[Kill] = (),
         patches: Sequence[str] = (),
-        limit: float = 60.0,
+        limit: float = LIMIT,
     ) -> Life:
         """Call a function in a child of its own, to its end or to the first of `kills`, and return how that went.
 
@@ -141,7 +141,7 @@ class Nursery:
         *,
         kills: Iterable[Kill | Sequence[Kill]] = (),
         patches: Sequence[str] = (),
-        limit: float = 60.0,
+        limit: float = LIMIT,
     ) -> Story:
         """Let a bot live, be killed, and live again: one of `kills` for each life, then one life without.
 

@@ -18,7 +18,7 @@ from holdfast.market.series import Series
 from holdfast.market.simulated import SimulatedExchange
 from holdfast.runtime.context import Context
 from holdfast.runtime.desk import Desk
-from holdfast.testing.bots import PATIENCE, ended
+from holdfast.testing.bots import ANSWERS, PATIENCE, ended
 from holdfast.testing.compare import Picture, different, doubled, lost, picture
 from holdfast.testing.crash import Kill, Life, NotDone, Nursery
 from holdfast.testing.exchange.options import Options
@@ -88,7 +88,11 @@ async def trade(*, url: str, store: str) -> dict[str, Any]:
     """Trade the demonstration's strategy to the end of the market: what each of its lives does."""
     desk = Desk(store=store)
     desk.strategy("demo", interval="3m", rules=Rules(scheduled_minutes=6), history=60)(_decide)
-    desk.add_exchange("simulated", lambda: SimulatedExchange(url), broker=lambda: SimulatedBroker(url))
+    desk.add_exchange(
+        "simulated",
+        lambda: SimulatedExchange(url, timeout=ANSWERS),
+        broker=lambda: SimulatedBroker(url, timeout=ANSWERS),
+    )
     over, events, halted = await ended(desk, desk.live.run(SYMBOL, poll=0.005, patience=PATIENCE), [])
     return {"over": over, "events": events, "halted": halted}
 

@@ -33,6 +33,9 @@ __all__ = ("PRELOADED", "Answer", "Kill", "Life", "Request", "armed", "known_poi
 
 FOREVER: Final = float("inf")
 
+LIMIT: Final = 240.0
+"""Seconds that a life may last: one that goes on longer hangs, on however slow a machine."""
+
 PRELOADED: Final = (
     "aiohttp",
     "numpy",
@@ -84,7 +87,7 @@ class Request(Struct, frozen=True, kw_only=True, omit_defaults=True):
     arguments: dict[str, Any]
     kills: tuple[Kill, ...] = ()
     patches: tuple[str, ...] = ()
-    limit: float = 60.0
+    limit: float = LIMIT
 
 
 class Life(Struct, frozen=True, kw_only=True):

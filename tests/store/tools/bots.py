@@ -9,7 +9,7 @@ from holdfast.market.simulated import SimulatedExchange
 from holdfast.runtime.live.run import LiveRun
 from holdfast.store import Event, Store, open_store
 from holdfast.store.tools import copy, export, writing
-from holdfast.testing.bots import PATIENCE
+from holdfast.testing.bots import ANSWERS, PATIENCE
 from holdfast.testing.own_adapter import adapters_at
 from holdfast.testing.scenarios import SCENARIOS, desk_of, minute_of
 from holdfast.trading.candle import Candle
@@ -56,11 +56,11 @@ async def trade_until(*, scenario: str, url: str, store: str, minute: int) -> di
     made: list[Leaving] = []
 
     def exchange() -> Leaving:
-        made[:] = [Leaving(url)]
+        made[:] = [Leaving(url, timeout=ANSWERS)]
         made[0].minute = minute
         return made[0]
 
-    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url))
+    desk.add_exchange("simulated", exchange, broker=lambda: SimulatedBroker(url, timeout=ANSWERS))
     run, count = desk.live.run(SCENARIOS[scenario].symbols, poll=0.01, patience=PATIENCE), 0
     try:
         async for _ in run:
