@@ -21,6 +21,8 @@ from holdfast.testing.workloads import bank, prepare
 
 LIMIT = 120.0
 """Seconds after which something is taken not to come any more, on however slow a machine."""
+LIVES = 200.0
+"""Seconds that a process of the bank goes on where nobody ends it: longer than all that is waited for."""
 
 
 def until(condition: Callable[[], Any], what: str, *, limit: float = LIMIT) -> None:
@@ -90,6 +92,7 @@ class Bank:
             "readers": readers,
             "stop": str(self._stop),
             "seed": self.seed,
+            "limit": LIVES,
             **more,
         }
         kills = [kill] if kill else []
@@ -115,6 +118,16 @@ class Bank:
     def troubled(self, number: int) -> int:
         """Return how many tries of a process did not succeed, for another reason than a conflict."""
         return sum(line.what in ("unknown", "failed", "away") for line in self.lines(number))
+
+    def told(self, *whats: str) -> int:
+        """Return how many such lines there are in all logs: "unknown", say."""
+        return sum(line.what in whats for number in range(len(self.logs)) for line in self.lines(number))
+
+    def settled(self) -> bool:
+        """Return whether of some commit that was unknown it has become known what became of it."""
+        lines = [line for number in range(len(self.logs)) for line in self.lines(number)]
+        known = {line.commit_id for line in lines if line.what in ("acknowledged", "refused")}
+        return any(line.what == "unknown" and line.commit_id in known for line in lines)
 
     def more(self, count: int, *, number: int | None = None) -> None:
         """Return when so many more commits have been acknowledged."""

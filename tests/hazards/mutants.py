@@ -85,7 +85,7 @@ class AcknowledgesFirst(Wrapper):
 
     async def _do(self, changes: Sequence[Change], commit_id: CommitId) -> None:
         async with self._turn:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)  # so long that a kill finds some undone, on however slow a machine
             await self.inner.commit(changes, commit_id=commit_id)
 
 

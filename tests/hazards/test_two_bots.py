@@ -50,20 +50,38 @@ def trial(ground: Ground, place: Place, *lives: Life) -> Trial:
 
 @pytest.mark.parametrize("backend", backends("sqlite", "postgres", of=SHARED))
 def test_the_second_is_told_who_trades(grounds: Grounds, park: Park, crowd: Crowd, backend: str) -> None:
-    ground = grounds.one
+    for lease in longer(SEEN):
+        if (told := both_at_once(grounds.one, park, crowd, backend, lease)) is not None:
+            break
+    assert told is not None, "no lease is long enough"
+    assert told["error"] == "LeaseHeld"
+    assert told["pid"] > 0
+    assert f"process {told['pid']} on {told['host']}" in told["message"]
+
+
+def longer(seconds: float) -> list[float]:
+    """Return leases of which the last is not lost by a process that is held up for a minute."""
+    return [seconds * 4**i for i in range(4)]
+
+
+def both_at_once(
+    ground: Ground, park: Park, crowd: Crowd, backend: str, lease: float
+) -> dict[str, Any] | None:
+    """Return what the second is told; None where the first had lost its lease, held up for so long, or had ended."""
     crawling = Fault(on="candles", do="delay", ms=1_000, nth=6, times=0)
     place = ground.place(SCENARIO, store=trials_of(park, backend), faults=[crawling])
-    first = bot(crowd, place, lease=SEEN)
+    first = bot(crowd, place, lease=lease)
     until(lambda: first.done() or sent(ground, place), "the first trades")
     second = bot(crowd, place).result()
-    assert not first.done()
+    early = first.done()
     ground.exchange.harm(session=place.session)
+    if first.result().answer.get("error") == "LeaseLost" or early:
+        return None
     assert first.result().answer["done"]["halted"] == []
-    assert second.answer["error"] == "LeaseHeld"
-    assert second.answer["pid"] > 0
-    assert f"process {second.answer['pid']} on {second.answer['host']}" in second.answer["message"]
     outcome = trial(ground, place, first.result())
     assert outcome.kept, outcome.broken
+    told: dict[str, Any] = second.answer
+    return told
 
 
 @pytest.mark.parametrize("backend", backends("sqlite", "redis", of=SHARED))
@@ -89,10 +107,14 @@ def test_a_stopped_one_is_replaced_and_sends_nothing_when_it_wakes(
     grounds: Grounds, park: Park, crowd: Crowd, backend: str, tmp_path: Path
 ) -> None:
     def judgement(ground: Ground, stop_at: str) -> str:
-        place = a_place(ground, park, backend)
-        pid_file, nth = tmp_path / stop_at, 5 if stop_at.startswith("live") else 1
-        first = bot(crowd, place, stop_at=stop_at, nth=nth, lease=LEASE, pid_file=str(pid_file))
-        pid = stopped(pid_file, first)
+        nth = 5 if stop_at.startswith("live") else 1
+        for lease in longer(LEASE):
+            place, pid_file = a_place(ground, park, backend), tmp_path / f"{stop_at}-{lease}"
+            first = bot(crowd, place, stop_at=stop_at, nth=nth, lease=lease, pid_file=str(pid_file))
+            if pid := stopped(pid_file, first):
+                break
+        if not pid:
+            return "no lease is long enough"
         second = bot(crowd, place, wait=True)
         before = sent(ground, place)
         taken = second.result()
@@ -114,13 +136,15 @@ def test_a_stopped_one_is_replaced_and_sends_nothing_when_it_wakes(
 
 
 def stopped(pid_file: Path, life: "Future[Life]") -> int:
-    """Return the id of a bot's process once it has stopped."""
+    """Return the id of a bot's process once it has stopped; 0 where it was too slow for its lease to come so far."""
 
     def pid() -> int:
         return int(pid_file.read_text() or 0) if pid_file.exists() else 0
 
     until(lambda: life.done() or is_stopped(pid()), "the first stops")
-    assert not life.done(), life.result()
+    if life.done():
+        assert life.result().answer.get("error") in ("LeaseLost", "Unavailable"), life.result()
+        return 0
     return pid()
 
 
@@ -136,6 +160,7 @@ def test_a_run_without_its_fence_is_noticed(
         crowd, place, patches=patches, stop_at="live.decided", nth=5, lease=LEASE, pid_file=str(pid_file)
     )
     pid = stopped(pid_file, first)
+    assert pid, "without a fence nothing is too slow"
     second = bot(crowd, place, wait=True)
     until(lambda: second.done() or sent(ground, place), "the second trades")
     send(pid, signal.SIGCONT)
