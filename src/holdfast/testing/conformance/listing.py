@@ -11,6 +11,9 @@ __all__ = ("IDS", "MANY")
 MANY: Final = 1100
 """Events of one commit, more than the pages of 1,000 and 1,024 that are usual."""
 
+FAR: Final = (9, 2**64, -(2**63) - 1)
+"""Numbers that no event of a short stream has; no integer of 64 bits is two of them."""
+
 IDS: Final = (
     "Z", "a", "é", "a/b", "\U0001f600", "key10", "key2", "~", "\uffee", "A", "_", "10", "9", "aa", "a a", "\u007f",
     "\ud7ff", "\ue000", "%", "ä", "a\u0308",
@@ -88,7 +91,7 @@ async def streams(case: Case) -> None:
     first = await store.commit([Append("one", 1), Append("two", "x"), Append("one", 2)])
     second = await store.commit([Append("one", 3)])
     expected = [Event("one", 1, 1, first), Event("one", 2, 2, first), Event("one", 3, 3, second)]
-    for after in range(-1, 5):
+    for after in (*range(-1, 5), *FAR):
         for limit in (None, 0, 1, 2):
             found = await everything(store.read("one", after=after, limit=limit))
             case.same(found, expected[max(after, 0) :][:limit], f"read after={after} limit={limit}")
