@@ -10,13 +10,15 @@ from holdfast.store import ABSENT, Append, Check, Delete, Durability, Key, Names
 from holdfast.store.backends.postgres import schema
 from holdfast.testing.servers.postgres import PostgresServer
 from tests.store.backends.postgres_world import A, B, Locked, fresh, postgres, until, value
-from tests.store.contract import StoreContract, everything
+from tests.store.contract import HISTORIES, StoreContract, everything
 
 pytestmark = pytest.mark.server("postgres")
 __all__ = ("postgres",)
 
 
 class TestPostgres(StoreContract):
+    without = HISTORIES
+
     @pytest.fixture
     def store(self, postgres: PostgresServer) -> Store:
         return fresh(postgres.url)

@@ -5,12 +5,14 @@ import pytest
 from holdfast.store import Durability, Store, open_store
 from holdfast.testing.servers.redis import RedisCluster, RedisServer
 from tests.store.backends.redis_world import fresh
-from tests.store.contract import StoreContract
+from tests.store.contract import HISTORIES, StoreContract
 
 pytestmark = pytest.mark.server("redis")
 
 
 class TestRedis(StoreContract):
+    without = HISTORIES
+
     @pytest.fixture
     def store(self, redis: RedisServer) -> Store:
         return open_store(redis.url, namespace=fresh())

@@ -11,14 +11,6 @@ from holdfast.store.wrappers.base import Wrapper
 from tests.store.contract import StoreContract
 
 
-class TestSqlite(StoreContract):
-    """One store."""
-
-    @pytest.fixture
-    def store(self, tmp_path: Path) -> Store:
-        return open_store(f"sqlite:///{tmp_path}/state.db")
-
-
 class TestSqliteNamespace(StoreContract):
     """A namespace with an odd name, beside others in one file."""
 
