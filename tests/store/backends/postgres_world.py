@@ -4,16 +4,21 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import pytest
 
+from holdfast.errors import Unavailable
 from holdfast.store import Key, Store, open_store
 from holdfast.testing.servers.postgres import PostgresServer
 from tests.conftest import need_servers
 
-__all__ = ("A", "B", "Locked", "fresh", "need_postgres", "postgres", "through", "until", "value")
+__all__ = (
+    "A", "B", "Locked", "fresh", "need_postgres", "opened", "patiently", "postgres", "through", "until", "value"
+)  # fmt: skip
+
+T = TypeVar("T")
 
 A = Key("signal.one", "BTCUSDT")
 B = Key("signal.one", "ETHUSDT")
@@ -23,7 +28,8 @@ B = Key("signal.one", "ETHUSDT")
 def postgres() -> Iterator[PostgresServer]:
     """One server for all tests that do it no harm."""
     need_servers("postgres")
-    with PostgresServer() as server:
+    # Whoever counts what a commit costs would count what a vacuum costs that comes just then.
+    with PostgresServer({"autovacuum": "off"}) as server:
         yield server
 
 
@@ -45,11 +51,34 @@ def through(url: str, server: PostgresServer, port: int) -> str:
     return url.replace(f":{server.port}/", f":{port}/")
 
 
-async def until(condition: Callable[[], Awaitable[bool]], *, limit: float = 10.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], *, limit: float = 100.0) -> None:
     """Return when a condition holds; fails where it never does."""
     async with asyncio.timeout(limit):
         while not await condition():  # noqa: ASYNC110  # what it waits for is in another process
             await asyncio.sleep(0.01)
+
+
+async def patiently(use: Callable[[], Awaitable[T]]) -> T:
+    """Return what a use of a store with short time-outs comes to: a slow machine may need several tries.
+
+    A commit wants an id, since a try that was not answered in time may have happened.
+    """
+    for _ in range(200):
+        try:
+            return await use()
+        except Unavailable:
+            continue
+    return await use()
+
+
+@asynccontextmanager
+async def opened(store: Store) -> AsyncIterator[Store]:
+    """Have a store with short time-outs open."""
+    await patiently(store.open)
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def value(store: Store, key: Key) -> Any:

@@ -11,7 +11,7 @@ from holdfast.errors import Unavailable, WentBack
 from holdfast.store import Append, Durability, Store
 from holdfast.store.backends.postgres.session import Session
 from holdfast.testing.servers.postgres import PostgresServer
-from tests.store.backends.postgres_world import fresh, need_postgres, until
+from tests.store.backends.postgres_world import fresh, need_postgres, opened, patiently, until
 from tests.store.contract import everything
 
 pytestmark = pytest.mark.server("postgres")
@@ -84,19 +84,19 @@ async def test_what_is_declared(pair: Pair) -> None:
         primary.set(synchronous_standby_names="")
 
 
-async def _cancelled_wait(pair: Pair) -> tuple[Store, object]:
+async def _cancelled_wait(pair: Pair, patience: float) -> tuple[Store, object]:
     """Return a store, and what a commit came to whose wait for the replica a person has cancelled."""
     primary, replica = pair
     await synchronous(primary)
-    store = fresh(primary.url, commit_timeout=1.5)
-    await store.open()
-    await store.commit([Append("s", 0)])
+    store = fresh(primary.url, commit_timeout=patience)
+    await patiently(store.open)
+    await patiently(lambda: store.commit([Append("s", 0)], commit_id="first"))
     replica.pause()
     try:
         commit = asyncio.ensure_future(store.commit([Append("s", 1)], commit_id="it"))
         session = await asyncpg.connect(primary.url, ssl=False)
         waiting = "FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-        await until(lambda: _says(session, f"SELECT count(*) {waiting}", 1))
+        await until(lambda: _says(session, f"SELECT count(*) > 0 {waiting}", answer=True))
         await session.fetch(f"SELECT pg_cancel_backend(pid) {waiting}")
         await session.close()
         (outcome,) = await asyncio.gather(commit, return_exceptions=True)
@@ -106,7 +106,7 @@ async def _cancelled_wait(pair: Pair) -> tuple[Store, object]:
 
 
 async def test_a_cancelled_wait_for_the_replica_is_no_success(pair: Pair) -> None:
-    store, outcome = await _cancelled_wait(pair)
+    store, outcome = await _cancelled_wait(pair, 1.5)
     try:
         assert isinstance(outcome, Unavailable)
         assert outcome.unknown
@@ -120,7 +120,7 @@ async def test_a_cancelled_wait_for_the_replica_is_no_success(pair: Pair) -> Non
 async def test_a_cancelled_wait_for_the_replica_control(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever does not listen to PostgreSQL's warning takes such a commit for a success."""
     monkeypatch.setattr(Session, "_notice", lambda self, connection, message: None)
-    store, outcome = await _cancelled_wait(pair)
+    store, outcome = await _cancelled_wait(pair, 100)  # it is over when it is cancelled, and not before
     try:
         assert outcome == "it"
     finally:
@@ -133,28 +133,22 @@ async def test_a_repeated_commit_waits_for_the_replica_too(pair: Pair) -> None:
     primary, replica = pair
     await synchronous(primary)
     try:
-        async with fresh(primary.url, commit_timeout=0.5, connect_timeout=1) as store:
-            await store.commit([Append("s", 1)], commit_id="it")
+        async with opened(fresh(primary.url, commit_timeout=0.5, connect_timeout=1)) as store:
+            await _repeated(store)
             replica.pause()
             with pytest.raises(Unavailable) as unknown:
                 await store.commit([Append("s", 1)], commit_id="it")
             assert unknown.value.unknown
             replica.resume()
             await _repeated(store)
-            assert await counted(store) == [1]
+            assert await patiently(lambda: counted(store)) == [1]
     finally:
         replica.resume()
         primary.set(synchronous_standby_names="")
 
 
 async def _repeated(store: Store) -> None:
-    for _ in range(20):
-        try:
-            await store.commit([Append("s", 1)], commit_id="it")
-        except Unavailable:
-            continue
-        return
-    raise AssertionError("there is no answer")
+    await patiently(lambda: store.commit([Append("s", 1)], commit_id="it"))
 
 
 async def test_a_synchronous_replica_takes_over_with_everything() -> None:
