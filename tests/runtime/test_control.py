@@ -192,7 +192,7 @@ def test_in_the_background_of_a_running_loop() -> None:
     async def story() -> list[Any]:
         told: list[Any] = []
         handle = desk.live.background("A", poll=0.01, on_event=told.append)
-        await asyncio.to_thread(handle.join, 20)
+        await asyncio.to_thread(handle.join, 100)
         return told
 
     told = asyncio.run(story())
@@ -212,7 +212,7 @@ def test_in_the_background_two_runs_share_a_store_and_a_risk_profile() -> None:
         for symbol, name in (("A", "x"), ("B", "y"))
     ]
     for handle in handles:
-        handle.join(30)
+        handle.join(100)
     held = sorted((entry.at, entry.order.reduce_only, entry.order.symbol) for entry in world.engine.orders())
     assert held
     assert world.doubled == {}
@@ -239,7 +239,7 @@ def test_in_the_background_of_a_plain_script(tmp_path: Path) -> None:
     script = tmp_path / "bot.py"
     script.write_text(textwrap.dedent(SCRIPT))
     command = [sys.executable, str(script), str(tmp_path / "store")]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=200)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.split()
     assert "started" in lines

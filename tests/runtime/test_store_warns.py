@@ -103,7 +103,7 @@ def test_a_replica_that_goes_and_comes_back() -> None:
         return not any("does not follow" in warning for warning in store.warnings)
 
     async def until(condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while not condition():  # noqa: ASYNC110  # what follows has no event for it
                 await asyncio.sleep(0.01)
 

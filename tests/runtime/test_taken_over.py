@@ -39,5 +39,5 @@ def test_the_first_commit_after_a_takeover_says_so() -> None:
     desk.strategy("scripted", interval="1m", history=10)(decide)
     run = desk.live.run("AAA", patience=PATIENCE, poll=0.01, lease=1e6)
     with pytest.raises(LeaseLost):
-        asyncio.run(asyncio.wait_for(follow(run), 60))
+        asyncio.run(asyncio.wait_for(follow(run), 200))
     assert len(asked) == 3

@@ -19,7 +19,7 @@ from holdfast.trading.events import Started, Stopped, Waiting
 from tests.runtime.world import PATIENCE, World, desk_on, follow, scripted, series
 
 FLAT = series(*[100.0] * 10)
-LIMIT = 20.0
+LIMIT = 100.0
 
 
 def run_of(store: str, **options: Any) -> LiveRun:

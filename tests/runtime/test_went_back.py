@@ -1,6 +1,7 @@
 """A store that has lost acknowledged commits (a failover, a restored backup) halts what rests on it."""
 
 import asyncio
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -39,9 +40,18 @@ class Forgetful(MemoryStore):
         return await super().commit(changes, commit_id=commit_id, vital=vital)
 
 
+def on_the_loop(strategy: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a strategy that no thread answers for: a clock that sleeps move would run away meanwhile."""
+
+    async def asked(ctx: Any) -> Any:
+        return strategy(ctx)
+
+    return asked
+
+
 def run_of(world: World, store: MemoryStore) -> LiveRun:
     desk = desk_on(world, store)
-    desk.strategy("s", interval="1m")(scripted({2: LONG, 12: LONG}))
+    desk.strategy("s", interval="1m")(on_the_loop(scripted({2: LONG, 12: LONG})))
     return desk.live.run("A", poll=0.01, patience=PATIENCE)
 
 
@@ -140,15 +150,15 @@ async def two_runs(store: Forgotten) -> tuple[World, list[Any]]:
     world = World({"A": RISES, "B": RISES}, pace="running", speed=60.0)
     desk = desk_on(world, store)
     answers = iter([LONG])
-    desk.strategy("s", interval="1m")(lambda ctx: next(answers, None))
-    desk.strategy("other", interval="1m")(scripted({}))
+    desk.strategy("s", interval="1m")(on_the_loop(lambda ctx: next(answers, None)))
+    desk.strategy("other", interval="1m")(on_the_loop(scripted({})))
     has, meets = (
         desk.live.run(symbol, strategy_name=name, poll=0.5, patience=PATIENCE, policy="later")
         for name, symbol in (("s", "A"), ("other", "B"))
     )
     tasks = [asyncio.ensure_future(run.trade(lambda events: None)) for run in (has, meets)]
     before = store.state()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not world.positions.get("A"):
             if not has.status() or has.status()[0].status == "idle":
                 before = store.state()
