@@ -3,17 +3,27 @@
 A batch that has taken effect and is not known to be on enough replicas is *unknown*, never a success.
 """
 
+import re
 from collections.abc import Sequence
-from typing import ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from msgspec import Struct
 
-from holdfast.errors import HoldfastError, InvalidOption, InvalidValue, StoreFull, Unavailable, Unsupported
+from holdfast.errors import (
+    Corrupt,
+    HoldfastError,
+    InvalidOption,
+    InvalidValue,
+    StoreFull,
+    Unavailable,
+    Unsupported,
+)
 from holdfast.store.backends import network
+from holdfast.store.backends.redis.errors import shaped
 from holdfast.store.backends.redis.layout import written
 from holdfast.store.backends.redis.scripts import COMMIT, Call
 from holdfast.store.backends.redis.session import Session
-from holdfast.store.base import Key
+from holdfast.store.base import ANY, Key
 from holdfast.store.changes import Removed, conflict
 from holdfast.store.group import Outcome, Request
 from holdfast.store.url import StoreUrl
@@ -60,9 +70,16 @@ class Waits(Struct, frozen=True):
                 return f"{count} of {self.replicas} replicas have it"
         if self.disks:
             counts = left.pop(0)
-            if not isinstance(counts, list) or counts[0] < 1 or counts[1] < self.disks:
+            if (
+                not isinstance(counts, list)
+                or [*map(type, counts)] != [int, int]
+                or not self._flushed(*counts)
+            ):
                 return f"{counts} (own disk, replicas' disks) of (1, {self.disks}) have it"
         return None
+
+    def _flushed(self, own: int, others: int) -> bool:
+        return own >= 1 and others >= self.disks
 
 
 class Committing:
@@ -116,15 +133,49 @@ class Committing:
         keys, payload = written(part, self._session.layout)
         arguments = (*self._session.known, payload, WAITING if waits and mode == PLAIN else mode)
         answers = await self._session.write(Call(COMMIT, keys, arguments, waits), deadline=deadline)
-        (head, joined), *counts = answers
-        outcomes = [_outcome(request, text) for request, text in zip(part, joined.split(b"\0"), strict=True)]
+        answer, *counts = answers
+        head, outcomes = self._outcomes(part, answer)
         if waits and (short := self._short(counts)):
             return [_copy(short) if outcome is None else outcome for outcome in outcomes]
         acknowledged = [r for r, o in zip(part, outcomes, strict=True) if o is None]
         if acknowledged:
             now = self._clock.monotonic()
-            self._session.lineage.acknowledged(acknowledged[-1].commit_id, int(head), now)
+            self._session.lineage.acknowledged(acknowledged[-1].commit_id, head, now)
         return outcomes
+
+    def _outcomes(self, part: Sequence[Request], answer: Any) -> tuple[int, list[Outcome]]:
+        """Return the head and what became of each commit; what cannot be made out may have happened."""
+        try:
+            head, joined = shaped(answer, COMMIT.answers, self._session.where)
+        except Corrupt as error:
+            return 0, [self._unclear(answer, error) for _ in part]
+        texts = joined.split(b"\0")
+        if len(texts) != len(part):
+            return 0, [self._unclear(answer) for _ in part]
+        return head, [self._outcome(request, text) for request, text in zip(part, texts, strict=True)]
+
+    def _outcome(self, request: Request, text: bytes) -> Outcome:
+        if text in (b"+", b"="):
+            return None
+        told = re.fullmatch(rb"!([0-9]{1,9}):(.*)", text, re.DOTALL)
+        number = int(told[1]) if told else len(request.expectations)
+        if told is None or number >= len(request.expectations):
+            return self._unclear(text)
+        key, expect = request.expectations[number]
+        if expect is ANY:
+            return self._unclear(text)
+        try:
+            found = told[2].decode()
+        except UnicodeDecodeError:
+            reason = f"its version is not UTF-8: {told[2]!r:.80}"
+            return Corrupt(f"{key}: {reason}; nothing was changed", key=key, reason=reason)
+        return conflict(Key(key.entity_name, key.entity_id), expect, found or None)
+
+    def _unclear(self, answer: Any, cause: Exception | None = None) -> HoldfastError:
+        message = f"{self._session.where}: the answer to a commit makes no sense: {answer!r:.200}"
+        told = Unavailable(f"{message}{network.REPEAT}", unknown=True, retryable=True)
+        told.__cause__ = cause
+        return told
 
     def _short(self, counts: Sequence[object]) -> HoldfastError | None:
         """Return why commits that took effect are not known to be as durable as asked for; None where they are."""
@@ -140,14 +191,6 @@ class Committing:
             message = f"{where}: {short} in time, and a failover may lose the commit"
             return Unavailable(f"{message}{network.REPEAT}", unknown=True, retryable=True)
         return None
-
-
-def _outcome(request: Request, text: bytes) -> Outcome:
-    if text[:1] in b"+=":
-        return None
-    number, _, found = text[1:].partition(b":")
-    key, expect = request.expectations[int(number)]
-    return conflict(Key(key.entity_name, key.entity_id), expect, found.decode() or None)
 
 
 def _parts(batch: Sequence[Request]) -> list[list[Request]]:

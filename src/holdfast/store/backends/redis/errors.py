@@ -9,16 +9,31 @@ from msgspec import Struct
 from holdfast.errors import Corrupt, HoldfastError, StoreFull, Unavailable, Unsupported, WentBack
 from holdfast.store.backends.network import REPEAT
 
-__all__ = ("Again", "Broken", "Moved", "code_of", "explain", "is_passing", "moved_of")
+__all__ = (
+    "Again",
+    "Broken",
+    "Moved",
+    "code_of",
+    "cut",
+    "explain",
+    "is_passing",
+    "moved_of",
+    "shaped",
+    "unasked",
+)
 
 
 class Broken(Exception):
-    """A connection is gone or did not answer in time; `sent` says whether the request had left by then."""
+    """A connection is gone or did not answer in time; `sent` says whether the request had left by then.
 
-    def __init__(self, error: BaseException, *, sent: bool) -> None:
+    `begun`: one of its commands was answered, and the error speaks of another.
+    """
+
+    def __init__(self, error: BaseException, *, sent: bool, begun: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
         self.sent = sent
+        self.begun = begun
 
 
 class Moved(Struct, frozen=True):
@@ -88,6 +103,11 @@ def moved_of(error: BaseException) -> Moved | None:
         return None
     host, port = getattr(error, "host", ""), getattr(error, "port", 0)
     return Moved(str(host), int(port), code_of(error) == "ASK")
+
+
+def cut(error: BaseException, where: str, *, unknown: bool) -> HoldfastError:
+    """Return what to raise for a connection that was lost, whatever the server said at last."""
+    return _of_connection(error, where, unknown=unknown)
 
 
 def explain(error: BaseException, where: str, *, unknown: bool) -> HoldfastError:
@@ -173,7 +193,7 @@ def _full(text: str, where: str) -> HoldfastError:
 
 
 def _went_back(text: str, where: str) -> HoldfastError:
-    found = re.search(r"WENTBACK (\d+)", text)
+    found = re.search(r"WENTBACK ([0-9]{1,19})\b", text)
     return WentBack(
         f"{where} has lost acknowledged commits, or is another one than before: it was emptied, a replica took over, "
         "or a backup was restored. Nothing was changed: compare with the exchange",
@@ -202,7 +222,14 @@ _SPECIAL: Final[dict[str, Callable[[str, str], HoldfastError]]] = {
 }
 
 
+def shaped(answer: Any, types: tuple[type, ...], where: str) -> list[Any]:
+    """Return an answer that is a list of these types; raises Corrupt for any other: nobody knows what it says."""
+    if type(answer) is not list or tuple(map(type, answer)) != types:
+        raise unasked(answer, where)
+    return answer
+
+
 def unasked(answer: Any, where: str) -> Corrupt:
-    """Return the error for an answer that is not of the shape that a script gives."""
+    """Return the error for an answer that is none to what was asked."""
     reason = f"the server's answer makes no sense: {answer!r:.200}"
     return Corrupt(f"{where}: {reason}", key=None, reason=reason)

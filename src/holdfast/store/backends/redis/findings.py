@@ -6,11 +6,13 @@ up to two seconds), and with `no` a write that fails is answered too: so nothing
 asynchronous, so FAILOVER is never said, whatever a commit waits for.
 """
 
+import re
 from typing import Any, Final
 
 from msgspec import Struct
 
 from holdfast.errors import HoldfastError, Unavailable, Unsupported
+from holdfast.store.backends.redis.errors import unasked
 from holdfast.store.base import Durability
 
 __all__ = ("QUESTIONS", "Findings", "judge")
@@ -44,6 +46,8 @@ def judge(answers: list[Any], where: str, *, watched: bool, read_only: bool = Fa
     """
     if isinstance(answers[0], Exception):
         raise answers[0]
+    if not isinstance(answers[0], bytes):
+        raise unasked(answers[0], where)
     facts = _facts(answers[0])
     version = _version(facts, where)
     primary = facts.get("role") == "master"
@@ -53,7 +57,7 @@ def judge(answers: list[Any], where: str, *, watched: bool, read_only: bool = Fa
         raise refused[0]
     durability, warning = _durability(facts, answers[1:], where)
     warnings = [*map(str, refused), *([warning] if warning else [])]
-    if watched or int(facts.get("connected_slaves", 0)) > 0:
+    if watched or facts.get("connected_slaves", "0") != "0":
         warnings.append(
             f"{where} replicates asynchronously: after a failover acknowledged commits may be missing, which is then "
             "noticed and refused (WentBack); ?wait_replicas=1 makes that rarer"
@@ -68,8 +72,8 @@ def _facts(answer: bytes) -> dict[str, str]:
 
 def _version(facts: dict[str, str], where: str) -> tuple[int, int]:
     text = facts.get("valkey_version") or facts.get("redis_version", "")
-    parts = [int(part) for part in text.split(".")[:2] if part.isdigit()]
-    version = (parts[0], parts[1]) if len(parts) == 2 else (0, 0)
+    parts = re.match(r"([0-9]{1,6})\.([0-9]{1,6})(?![0-9])", text)
+    version = (int(parts[1]), int(parts[2])) if parts else (0, 0)
     if version < OLDEST:
         message = (
             f"{where} runs Redis {text or 'of an unknown version'}; Holdfast needs 7.0 or newer: upgrade it"
@@ -102,10 +106,10 @@ def _durability(facts: dict[str, str], answers: list[Any], where: str) -> tuple[
             f"{where} has appendonly no: a crash of the server loses acknowledged commits. "
             "Set appendonly yes and appendfsync always"
         )
-    if appendfsync is None:
+    if appendfsync is None or (facts.get("aof_enabled") != "1" and appendonly != "yes"):
         return Durability.NONE, (
-            f"{where} does not tell its appendfsync (CONFIG is forbidden): nothing is promised of acknowledged "
-            "commits after a crash of the server"
+            f"{where} does not tell its appendonly or appendfsync (maybe CONFIG is forbidden): nothing is promised "
+            "of acknowledged commits after a crash of the server"
         )
     if appendfsync != "always":
         return Durability.NONE, (

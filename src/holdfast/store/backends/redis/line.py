@@ -23,16 +23,17 @@ Command = Sequence[Any]
 
 
 class _Asked:
-    __slots__ = ("answers", "commands", "sent")
+    __slots__ = ("answers", "commands", "heard", "sent")
 
     def __init__(self, commands: Sequence[Command]) -> None:
         self.commands = commands
         self.answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self.heard: list[Any] = []
         self.sent = False
 
     def fail(self, error: BaseException) -> None:
         if not self.answers.done():
-            self.answers.set_exception(Broken(error, sent=self.sent))
+            self.answers.set_exception(Broken(error, sent=self.sent, begun=bool(self.heard)))
 
 
 class Line:
@@ -115,9 +116,10 @@ class Line:
             self._connection.pack_commands(commands), check_health=False
         )
         for one in asked:
-            answers = [await self._answer() for _ in one.commands]
+            for _ in one.commands:
+                one.heard.append(await self._answer())
             if not one.answers.done():
-                one.answers.set_result(answers)
+                one.answers.set_result(one.heard)
 
     async def _answer(self) -> Any:
         try:

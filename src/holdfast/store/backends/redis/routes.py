@@ -13,7 +13,7 @@ from msgspec import Struct
 from holdfast.errors import InvalidOption
 from holdfast.store import credentials
 from holdfast.store.backends import network
-from holdfast.store.backends.redis.errors import Again, Broken, Moved
+from holdfast.store.backends.redis.errors import Again, Broken, Moved, shaped, unasked
 from holdfast.store.backends.redis.line import Line
 from holdfast.store.url import StoreUrl
 
@@ -193,7 +193,10 @@ class Sentinels:
         if answer is None:
             known = f"the sentinel at {sentinel} knows no service {self._service!r}"
             raise InvalidOption(f"{known}: the URL is redis+sentinel://host:port/SERVICE/database")
-        address = Address(answer[0].decode(), int(answer[1]))
+        host, port = shaped(answer, (bytes, bytes), str(sentinel))
+        if not re.fullmatch(rb"[0-9]{1,5}", port) or not host.isascii():
+            raise unasked(answer, str(sentinel))
+        address = Address(host.decode(), int(port))
         return address, await self.reach(address)
 
     def moved(self, moved: Moved, seen_from: Address) -> Address:

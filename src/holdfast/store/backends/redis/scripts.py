@@ -25,10 +25,11 @@ STEP: Final = 60_000
 
 
 class Script(Struct, frozen=True):
-    """A script and the name by which the server knows it once it has seen it."""
+    """A script, the name by which the server knows it once it has seen it, and the types of what it answers."""
 
     source: str
     sha: str
+    answers: tuple[type, ...]
 
 
 class Call(Struct, frozen=True):
@@ -45,8 +46,8 @@ class Call(Struct, frozen=True):
         return (name, text, len(self.keys), *self.keys, *self.arguments)
 
 
-def _script(source: str) -> Script:
-    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest())
+def _script(source: str, *answers: type) -> Script:
+    return Script(source, hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest(), answers)
 
 
 _KNOWN = """
@@ -69,7 +70,8 @@ local function joined(values)
 end
 """
 
-BIND: Final = _script("""
+BIND: Final = _script(
+    """
 -- What a new connection asks first: KEYS meta, recent; ARGV format, a fresh incarnation or '' (then nothing is
 -- made), the namespace, the newest commit that the caller was told of or ''.
 if ARGV[2] ~= '' and redis.call('EXISTS', KEYS[1]) == 0 then
@@ -78,7 +80,12 @@ end
 local found = redis.call('HMGET', KEYS[1], 'format', 'incarnation', 'head')
 local remembers = ARGV[4] == '' or redis.call('ZSCORE', KEYS[2], ARGV[4])
 return {found[1] or '', found[2] or '', found[3] or '', remembers and 1 or 0}
-""")
+""",
+    bytes,
+    bytes,
+    bytes,
+    int,
+)
 
 COMMIT: Final = _script(
     _KNOWN
@@ -211,7 +218,9 @@ for e = 1, #entities do
   end
 end
 return {head, table.concat(outcomes, '\0')}
-"""
+""",
+    int,
+    bytes,
 )
 
 GET: Final = _script(
@@ -225,7 +234,11 @@ for i, key in ipairs(cmsgpack.unpack(ARGV[3])) do
   values[i] = redis.call('HGET', KEYS[2 * key[1] + 1], key[2]) or ''
 end
 return {head, #versions, table.concat(versions, '\0'), joined(values)}
-"""
+""",
+    int,
+    int,
+    bytes,
+    list,
 )
 
 SCAN: Final = _script(
@@ -238,7 +251,12 @@ if #ids == 0 then return {head, 0, '', '', {}} end
 local versions, values = redis.call('HMGET', KEYS[2], unpack(ids)), redis.call('HMGET', KEYS[3], unpack(ids))
 for i = 1, #ids do versions[i], values[i] = versions[i] or '', values[i] or '' end
 return {head, #ids, table.concat(ids, '\0'), table.concat(versions, '\0'), joined(values)}
-"""
+""",
+    int,
+    int,
+    bytes,
+    bytes,
+    list,
 )
 
 INDEX: Final = _script(
@@ -247,7 +265,10 @@ INDEX: Final = _script(
 -- KEYS 1 meta, 2 the names; ARGV[3] where to begin, ARGV[4] how many.
 local names = redis.call('ZRANGEBYLEX', KEYS[2], ARGV[3], '+', 'LIMIT', 0, ARGV[4])
 return {head, #names, table.concat(names, '\0')}
-"""
+""",
+    int,
+    int,
+    bytes,
 )
 
 EVENTS: Final = _script(
@@ -260,7 +281,12 @@ for i, entry in ipairs(redis.call('XRANGE', KEYS[2], ARGV[3] .. '-0', '+', 'COUN
   numbers[i], versions[i], values[i] = entry[1], entry[2][2] or '', entry[2][4] or ''
 end
 return {head, #numbers, table.concat(numbers, '\0'), table.concat(versions, '\0'), joined(values)}
-"""
+""",
+    int,
+    int,
+    bytes,
+    bytes,
+    list,
 )
 
 LAST: Final = _script(
@@ -269,5 +295,8 @@ LAST: Final = _script(
 -- KEYS 1 meta, 2 the stream.
 local newest = redis.call('XREVRANGE', KEYS[2], '+', '-', 'COUNT', 1)
 return {head, #newest, newest[1] and newest[1][1] or ''}
-"""
+""",
+    int,
+    int,
+    bytes,
 )

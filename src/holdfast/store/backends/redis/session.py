@@ -10,7 +10,16 @@ from typing import Any, Final, NoReturn
 
 from holdfast.errors import Corrupt, FromTheFuture, NotOpen, StoreMissing, Unavailable, WentBack
 from holdfast.store.backends import network
-from holdfast.store.backends.redis.errors import Again, Broken, code_of, explain, is_passing, moved_of
+from holdfast.store.backends.redis.errors import (
+    Again,
+    Broken,
+    code_of,
+    cut,
+    explain,
+    is_passing,
+    moved_of,
+    shaped,
+)
 from holdfast.store.backends.redis.findings import QUESTIONS, Findings, judge
 from holdfast.store.backends.redis.layout import FORMAT, Layout
 from holdfast.store.backends.redis.line import Line
@@ -24,6 +33,9 @@ __all__ = ("COMMITS", "READS", "Session")
 COMMITS: Final = "commits"
 READS: Final = "reads"
 """Commits have a line of their own, so that a WAIT holds up no read."""
+
+LONGEST: Final = 20
+"""So many digits are no number any more."""
 
 
 class Session:
@@ -84,8 +96,8 @@ class Session:
         """Return the answer of a script that only reads, asked again as long as time allows."""
         deadline = self._clock.monotonic() + self._timeouts.read
         (answer,) = await self._until(deadline, lambda: self._asked(READS, call, deadline))
-        found: list[Any] = answer
-        self.lineage.head = max(self.lineage.head, int(found[0]))
+        found = shaped(answer, call.script.answers, self.where)
+        self.lineage.head = max(self.lineage.head, found[0])
         return found
 
     async def write(self, call: Call, *, deadline: float) -> list[Any]:
@@ -153,7 +165,12 @@ class Session:
         return answers
 
     def _raise_broken(self, broken: Broken, purpose: str) -> NoReturn:
-        """Raise what a lost connection means; some of the server's errors also end one."""
+        """Raise what a lost connection means; some of the server's errors also end one.
+
+        One of those that comes for the second command of a commit says nothing of the first, which was carried out.
+        """
+        if broken.begun and purpose == COMMITS:
+            raise cut(broken.error, self.where, unknown=True) from broken.error
         told = explain(broken.error, self.where, unknown=broken.sent and purpose == COMMITS)
         if getattr(told, "retryable", False) and not told.unknown:
             raise Again(broken.error) from broken.error
@@ -249,8 +266,8 @@ class Session:
             await self._refused(answer, address, unknown=False)
         return answer
 
-    def _bound(self, answer: list[Any], known: int) -> None:
-        form, incarnation, head, remembers = answer
+    def _bound(self, answer: Any, known: int) -> None:
+        form, name, head, remembers = shaped(answer, BIND.answers, self.where)
         if not form and self._read_only and not known:
             message = (
                 f"nothing is stored in namespace {self._namespace!r} of {self.where}; nothing was made there"
@@ -258,17 +275,18 @@ class Session:
             raise StoreMissing(message, url=self.where, namespace=self._namespace)
         if not form:
             raise self._emptied()
-        if not (form.isdigit() and head.isdigit() and incarnation):
-            reason = f"its format, head or incarnation is none: {form!r}, {head!r}, {incarnation!r}"
+        incarnation = name.decode(errors="replace")
+        if not (_is_number(form) and _is_number(head) and incarnation.encode() == name != b""):
+            reason = f"its format, head or incarnation is none: {form!r:.80}, {head!r:.80}, {name!r:.80}"
             raise Corrupt(f"{self.where}: {self.layout.meta}: {reason}", key=None, reason=reason)
         if int(form) > FORMAT:
             message = (
                 f"{self.where} was written by a newer Holdfast (format {int(form)}, this one knows {FORMAT})"
             )
             raise FromTheFuture(f"{message}: upgrade this one", found=int(form), known=FORMAT)
-        if self.incarnation not in {"", incarnation.decode()}:
+        if self.incarnation not in {"", incarnation}:
             raise self._emptied()
-        self.incarnation = incarnation.decode()
+        self.incarnation = incarnation
         self.lineage.check(int(head), remembers=bool(remembers), url=self.where, known=known)
 
     def _emptied(self) -> WentBack:
@@ -289,6 +307,11 @@ class Session:
 
     def _left(self, deadline: float) -> float:
         return max(0.001, deadline - self._clock.monotonic())
+
+
+def _is_number(data: bytes) -> bool:
+    """Whether it is one that a server counts up to."""
+    return data.isdigit() and len(data) < LONGEST
 
 
 def _pauses() -> Iterator[float]:

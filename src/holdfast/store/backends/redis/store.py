@@ -1,6 +1,7 @@
 """The Redis store: commits grouped into scripts, reads from one instant, lists by index and page."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from holdfast.errors import Corrupt, InvalidOption, NotOpen, Unsupported
 from holdfast.store.backends import network
 from holdfast.store.backends.redis import scripts
 from holdfast.store.backends.redis.committing import Committing, Waits
+from holdfast.store.backends.redis.errors import unasked
 from holdfast.store.backends.redis.layout import wanted
 from holdfast.store.backends.redis.routes import OPTIONS, route_of
 from holdfast.store.backends.redis.session import Session
@@ -81,6 +83,8 @@ class RedisStore(Store):
             return []
         names, asked = wanted(keys, self._session.layout)
         versions, values = await self._columns(scripts.GET, names, asked)
+        if len(versions) != len(keys):
+            raise unasked((versions, values), self.url)
         return [
             _record(key, version, value) if version or value else None
             for key, version, value in zip(keys, versions, values, strict=True)
@@ -120,9 +124,7 @@ class RedisStore(Store):
                 number += 1
                 if found != b"%d-0" % number:
                     raise _gap(stream, number, found)
-                yield Event(
-                    stream, number, _decoded(value, Key(stream, str(number))), _text(version, keys[-1])
-                )
+                yield _event(Key(stream, str(number)), number, version, value)
             if len(columns[0]) < count:
                 return
             left = None if left is None else left - count
@@ -139,6 +141,8 @@ class RedisStore(Store):
         check_stream(stream)
         layout = self._session.layout
         (found,) = await self._columns(scripts.LAST, (layout.meta, layout.events(stream)))
+        if found and not re.fullmatch(rb"[0-9]{1,19}-0", found[0]):
+            raise unasked(found, self.url)
         return int(found[0].partition(b"-")[0]) if found else 0
 
     async def commit(
@@ -182,8 +186,10 @@ class RedisStore(Store):
         answer = await self._session.read(scripts.Call(script, keys, (*self._session.known, *arguments)))
         self._found()
         _, count, *parts = answer
+        if any(type(piece) is not bytes for part in parts if isinstance(part, list) for piece in part):
+            raise unasked(answer, self.url)
         joined = [b"\0".join(part) if isinstance(part, list) else part for part in parts]
-        columns = [column.split(b"\0") if count else [] for column in joined]
+        columns = [column.split(b"\0") if count or column else [] for column in joined]
         if any(len(column) != count for column in columns):
             reason = "a stored value or name holds NUL, which JSON and names never do"
             raise Corrupt(f"{self.url}: {reason} (in {keys[-1]})", key=None, reason=reason)
@@ -212,10 +218,19 @@ def _page(left: int | None) -> int:
 
 
 def _record(key: Key, version: bytes, value: bytes) -> Record:
+    _check_whole(key, version, value)
+    return Record(key, _decoded(value, key), _text(version, str(key)))
+
+
+def _event(key: Key, number: int, version: bytes, value: bytes) -> Event:
+    _check_whole(key, version, value)
+    return Event(key.entity_name, number, _decoded(value, key), _text(version, str(key)))
+
+
+def _check_whole(key: Key, version: bytes, value: bytes) -> None:
     if not version or not value:
         missing = "version" if value else "value"
         raise Corrupt(f"{key} has no {missing}", key=key, reason=f"no {missing}")
-    return Record(key, _decoded(value, key), _text(version, str(key)))
 
 
 def _text(data: bytes, where: str) -> str:
