@@ -14,7 +14,9 @@ EXAMPLES = 25
 SLOW = {
     name: 8
     for name in TARGETS
-    if name.startswith(("file.read", "file.opened", "file.rep", "sqlite", "words", "url", "http", "adapter."))
+    if name.startswith(
+        ("file.read", "file.opened", "file.rep", "sqlite", "words", "url", "http", "adapter.", "redis")
+    )
 }
 
 

@@ -21,6 +21,9 @@ TARGETS: Final[Mapping[str, str]] = {
     "sqlite.file": f"{_HERE}.databases:sqlite_file",
     "sqlite.rows": f"{_HERE}.databases:sqlite_rows",
     "postgres.rows": f"{_HERE}.databases:postgres_rows",
+    "redis.reads": f"{_HERE}.redis_answers:reads",
+    "redis.commits": f"{_HERE}.redis_answers:commits",
+    "redis.greeting": f"{_HERE}.redis_answers:greeting",
     "mongo.documents": f"{_HERE}.databases:mongo_documents",
     "value": f"{_HERE}.documents:value",
     "entity": f"{_HERE}.documents:entity",
@@ -44,6 +47,8 @@ TARGETS: Final[Mapping[str, str]] = {
 }
 
 CONTROLS: Final[Mapping[str, str]] = {
-    name: f"{_HERE}.controls:{name}" for name in ("believing", "forgetful", "raw")
+    **{name: f"{_HERE}.controls:{name}" for name in ("believing", "forgetful", "raw")},
+    "careless": f"{_HERE}.redis_answers:careless",
+    "hopeful": f"{_HERE}.redis_answers:hopeful",
 }
 """Readers with a bug, which must be found."""

@@ -1,0 +1,261 @@
+"""A Redis store whose server answers with something else than it should: any value of RESP, or bytes that are none.
+
+An answer is refused by a typed error, or what comes of it is what it says; a commit whose answer makes no sense may
+have happened, and is told so. redis-py's own connection and parser read the answers.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+from holdfast.errors import (
+    Conflict,
+    Corrupt,
+    HoldfastError,
+    InvalidOption,
+    StoreError,
+    Unavailable,
+    Unsupported,
+)
+from holdfast.store import Durability, Key, Record, Store
+from holdfast.store.backends import network
+from holdfast.store.backends.redis.routes import Address, Direct, Sentinels, Slots
+from holdfast.store.backends.redis.store import RedisStore
+from holdfast.store.url import parse
+from holdfast.system import SystemClock
+from holdfast.testing.fuzzing import redis_replies as replies
+from holdfast.testing.fuzzing.damage import damaged
+from holdfast.testing.fuzzing.dice import Dice
+from holdfast.testing.fuzzing.file_store import running
+from holdfast.testing.fuzzing.redis_replies import GREETING, KEYS, READING, STREAM, WRITING, Nonsense
+from holdfast.testing.fuzzing.redis_wire import Wire, spoken
+from holdfast.testing.fuzzing.target import require
+
+__all__ = ("careless", "commits", "greeting", "hopeful", "reads")
+
+URL: Final = "redis://127.0.0.1:1/0?connect_timeout=20&read_timeout=20&commit_timeout=20"
+WAITING: Final = "&wait_replicas=1&wait_aof=1"
+WHOLE: Final[Mapping[str, Any]] = {**GREETING, **READING, **WRITING}
+REFUSALS: Final = (StoreError, InvalidOption)
+
+
+class _Clock(SystemClock):
+    """A clock by which every pause is long: what is asked again is asked again a few times."""
+
+    def __init__(self) -> None:
+        self._passed = 0.0
+
+    def monotonic(self) -> float:
+        return self._passed
+
+    async def sleep(self, seconds: float) -> None:
+        self._passed += 8.0
+        await asyncio.sleep(0)
+
+
+class _Ids:
+    def __call__(self) -> str:
+        return "id"
+
+
+class _Server:
+    """A wire, with harm to some of its answers as the dice say; `harmed` is whether there is any."""
+
+    def __init__(self, dice: Dice, questions: Sequence[str]) -> None:
+        told, last = dict(WHOLE), set()
+        for _ in range(dice.below(3)):
+            name = dice.pick(questions)
+            told[name] = replies.harmed(dice, told[name])
+        answers = {name: spoken(answer) for name, answer in told.items()}
+        if dice.chance(4):
+            name = dice.pick(questions)
+            answers[name] = damaged(dice, answers[name])
+            last.add(name)  # who waits for the rest of it is not to wait for ever
+        self.harmed = bool(last) or told != WHOLE
+        self.wire = Wire(answers, last=last)
+
+    def heard(self, name: str) -> Any:
+        """Return what redis-py made of the answer to a question; Nonsense where that is an error, or nothing."""
+        found = self.wire.heard.get(name, Nonsense("never asked"))
+        if isinstance(found, Exception):
+            raise Nonsense(str(found))
+        return found
+
+
+def reads(data: bytes) -> None:
+    """What is read of a Redis server is what it answered, as a script of ours answers, or refused."""
+    _reads(data, RedisStore)
+
+
+def commits(data: bytes) -> None:
+    """A commit on a Redis server is done or in conflict where the answer says so, and else may have happened."""
+    _commits(data, RedisStore)
+
+
+def greeting(data: bytes) -> None:
+    """A Redis server is opened and trusted as far as it says that it can be, found by itself, a cluster, sentinels."""
+    dice = Dice(data)
+    server = _Server(dice, [*GREETING])
+    route = dice.pick(("direct", "sentinel", "cluster"))
+
+    async def use() -> None:
+        async with _store(RedisStore, server, route=route) as store:
+            try:
+                heard = {name: server.wire.heard.get(name) for name in GREETING}
+                survives = replies.gained(heard, watched=route != "direct")
+            except Nonsense as error:
+                require(False, f"taken: {error}, of {heard!r:.300}")
+            require(
+                survives == (store.durability is Durability.POWER_LOSS), f"durability: {store.durability}"
+            )
+
+    try:
+        running(use)
+    except REFUSALS as error:
+        require(server.harmed, f"refused: a server that nothing happened to: {error!r}")
+
+
+class _Careless(RedisStore):
+    """A store that takes records whose answer it cannot read for absent."""
+
+    async def get(self, *keys: Key) -> list[Record | None]:
+        try:
+            return await super().get(*keys)
+        except Corrupt:
+            return [None] * len(keys)
+
+
+class _Hopeful(RedisStore):
+    """A store that takes a commit of which nothing certain is heard for done."""
+
+    async def commit(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return await super().commit(*arguments, **options)
+        except Unavailable:
+            return options["commit_id"]
+
+
+def careless(data: bytes) -> None:
+    """Feed a store that takes what it cannot read for nothing being there."""
+    _reads(data, _Careless)
+
+
+def hopeful(data: bytes) -> None:
+    """Feed a store that takes a commit that may have happened for done."""
+    _commits(data, _Hopeful)
+
+
+def _reads(data: bytes, kind: type[RedisStore]) -> None:
+    server = _Server(Dice(data), [*READING])
+
+    async def use() -> None:
+        async with _store(kind, server) as store:
+            for name, meaning, ask in _questions(store):
+                await _held_against(server, name, meaning, ask)
+
+    running(use)
+
+
+async def _held_against(
+    server: _Server, name: str, meaning: Callable[[Any], Any], ask: Callable[[], Awaitable[Any]]
+) -> None:
+    try:
+        found = await ask()
+    except REFUSALS as error:
+        require(server.harmed, f"refused: answers that nothing happened to: {error!r}")
+        return
+    try:
+        meant = meaning(server.heard(name))
+    except Nonsense as error:
+        require(False, f"taken: for right by {name}: {error}, of {server.wire.heard.get(name)!r:.200}")
+    require(found == meant, f"another value: {name} is {found!r:.200}, not {meant!r:.200}")
+
+
+def _questions(store: Store) -> tuple[tuple[str, Callable[[Any], Any], Callable[[], Awaitable[Any]]], ...]:
+    async def scanned() -> Any:
+        return [record async for record in store.scan(KEYS[0].entity_name)]
+
+    async def events() -> Any:
+        return [event async for event in store.read(STREAM)]
+
+    async def entities() -> Any:
+        return (await store.names()).entities
+
+    async def streams() -> Any:
+        return (await store.names()).streams
+
+    return (
+        ("GET", replies.records, lambda: store.get(*KEYS)),
+        ("SCAN", replies.scanned, scanned),
+        ("EVENTS", replies.events, events),
+        ("INDEX entities", replies.names, entities),
+        ("INDEX streams", replies.names, streams),
+        ("LAST", replies.newest, lambda: store.last_number(STREAM)),
+    )
+
+
+def _commits(data: bytes, kind: type[RedisStore]) -> None:
+    dice = Dice(data)
+    waits = dice.chance(2)
+    server = _Server(dice, [*WRITING] if waits else ["COMMIT"])
+
+    async def use() -> None:
+        async with _store(kind, server, options=WAITING if waits else "") as store:
+            asked = [store.commit(changes, commit_id=commit_id) for commit_id, changes in replies.BATCH]
+            _require_told(server, await asyncio.gather(*asked, return_exceptions=True), waits=waits)
+
+    running(use)
+
+
+def _require_told(server: _Server, outcomes: Sequence[Any], *, waits: bool) -> None:
+    """Require of each commit that what its caller is told is what the answers say of it."""
+    try:
+        meant = replies.became(server.heard("COMMIT"))
+    except Nonsense:
+        meant = [None] * len(outcomes)
+    cut = waits and any(_is_lost(server.wire.heard.get(name)) for name in WRITING)
+    kept = not waits or replies.waited(server.wire.heard.get("WAIT"), server.wire.heard.get("WAITAOF"))
+    for (commit_id, _), outcome, one in zip(replies.BATCH, outcomes, meant, strict=True):
+        if not isinstance(outcome, HoldfastError) and isinstance(outcome, BaseException):
+            raise outcome
+        told = (
+            "conflict"
+            if isinstance(outcome, (Conflict, Unsupported))
+            else "done"
+            if outcome == commit_id
+            else "failed"
+        )
+        right = one if kept or one != "done" else None
+        if cut and getattr(outcome, "unknown", False):
+            continue
+        require(told == (right or "failed"), f"outcome: {told} and not {right}: {outcome!r}")
+        if right is None and _is_unclear(server):
+            require(
+                getattr(outcome, "unknown", False), f"certain: a commit that may have happened: {outcome!r}"
+            )
+
+
+def _is_lost(answer: Any) -> bool:
+    """Whether the connection ended at an answer, so that all that was sent with it is in doubt."""
+    said = network.driver("redis.exceptions", extra="redis").ResponseError
+    return answer is None or (isinstance(answer, Exception) and not isinstance(answer, said))
+
+
+def _is_unclear(server: _Server) -> bool:
+    """Whether the server has answered the commit, and not by an error."""
+    return not isinstance(server.wire.heard.get("COMMIT", Nonsense()), Exception)
+
+
+def _store(
+    kind: type[RedisStore], server: _Server, *, route: str = "direct", options: str = ""
+) -> RedisStore:
+    store = kind(parse(URL + options), clock=_Clock(), ids=_Ids())
+    wire: Any = server.wire
+    home = Address("127.0.0.1", 1)
+    routes: Mapping[str, Callable[[], Any]] = {
+        "direct": lambda: Direct(wire, home),
+        "sentinel": lambda: Sentinels(wire, wire, (home,), "main"),
+        "cluster": lambda: Slots(wire, (home,)),
+    }
+    store._session._route = routes[route]()
+    return store
