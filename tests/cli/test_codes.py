@@ -1,6 +1,7 @@
 """What a person must mend is exit code 2, whichever backend says it, and in a sentence of ours."""
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from holdfast import cli
 from holdfast.cli import codes
+from holdfast.cli.output import Output
 from holdfast.errors import Unavailable
 from holdfast.store import Key, Put, open_store
 from holdfast.store.backends.redis.errors import explain
@@ -65,3 +67,9 @@ def test_an_interrupt_while_it_is_imported(
         cli.main(["store", "ls"])
     assert ended.value.code == codes.INTERRUPTED == cli.INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_word_that_is_no_utf8_is_told_of_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    Output(json=True).record("error", {"message": "file\udcff./x has no scheme"})
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line) == {"type": "error", "message": "file\udcff./x has no scheme"}

@@ -1,6 +1,7 @@
 """What a command prints: for people, or with `--json` one object a line on stdout and the rest on stderr."""
 
 import errno
+import json
 import os
 import sys
 from typing import Any, Final
@@ -38,7 +39,7 @@ class Output:
     def record(self, kind: str, facts: Any) -> None:
         """Print an object of this type as one line of JSON; nothing without `--json`."""
         if self.json:
-            self.out.file.write(msgspec.json.encode({"type": kind, **facts}).decode() + "\n")
+            self.out.file.write(_json({"type": kind, **facts}) + "\n")
             self.out.file.flush()
 
     def say(self, what: RenderableType = "") -> None:
@@ -70,6 +71,14 @@ class Output:
             return self.err.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
         except EOFError:
             return False
+
+
+def _json(facts: Any) -> str:
+    """Return JSON; what came from bytes that are no UTF-8 (a word of the command, a file's name) is escaped in it."""
+    try:
+        return msgspec.json.encode(facts).decode()
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(facts))
 
 
 def _print(console: Console, what: RenderableType) -> None:
