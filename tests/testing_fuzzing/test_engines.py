@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from holdfast.errors import InvalidOption
-from holdfast.testing.fuzzing import CONTROLS, Target, crash_of, examined, target_of
+from holdfast.testing.fuzzing import CONTROLS, PromiseBroken, Target, crash_of, examined, target_of
 from holdfast.testing.fuzzing.campaign import Tally, main, noticed
 from holdfast.testing.fuzzing.controls import right
-from holdfast.testing.fuzzing.led import NotThere
+from holdfast.testing.fuzzing.led import Lap, NotThere, _heard
 
 RAW = CONTROLS["raw"]
 
@@ -35,6 +35,26 @@ def test_atheris_finds_a_reader_with_a_bug_or_says_how_to_get_it(name: str, tmp_
         return
     with pytest.raises(NotThere, match="make fuzz"):
         noticed(name, engine="atheris", corpus=tmp_path)
+
+
+def test_a_crash_can_be_written_down_whatever_its_message_holds() -> None:
+    def surrogate(_: bytes) -> None:
+        raise PromiseBroken("\udcff: odd")
+
+    crash = crash_of(Target("odd", surrogate), b"")
+    assert crash is not None
+    assert b"odd" in msgspec.json.encode(crash)
+
+
+def test_an_input_that_only_a_busy_machine_made_late_is_no_finding(tmp_path: Path) -> None:
+    late = tmp_path / "left-timeout-1"
+    late.write_bytes(b"")
+    lap = Lap()
+    assert not _heard(target_of("times"), lap, f"Test unit written to {late}\n")
+    assert lap.crash is None
+    late.rename(tmp_path / "left-oom-1")
+    assert _heard(target_of("times"), lap, f"Test unit written to {tmp_path}/left-oom-1\n")
+    assert lap.crash is not None
 
 
 def test_a_kind_that_is_known_is_passed_by() -> None:

@@ -71,8 +71,13 @@ def crash_of(target: Target, data: bytes) -> Crash | None:
     try:
         target.run(data)
     except Exception as error:  # whatever it is, it is a finding
-        return Crash(data, _kind(error), "".join(traceback.format_exception(error)))
+        return Crash(data, _plain(_kind(error)), _plain("".join(traceback.format_exception(error))))
     return None
+
+
+def _plain(text: str) -> str:
+    """Return text that can be written anywhere: what broke may have a lone surrogate in its message."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _kind(error: Exception) -> str:
