@@ -42,6 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "crash: kills processes; `pytest -m crash` runs only these")
 
 
+TRIED = ("states", "cuts", "kills", "server kills", "faults", "steps", "histories")
+"""What tests count with `record_property`, and the last line but one sums up."""
+
+
 @functools.cache
 def usable(tool: str) -> bool:
     """Say whether a tool is installed and, for strace, allowed to trace here."""
@@ -89,5 +93,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         for report in terminalreporter.getreports("skipped")
         if isinstance(report.longrepr, tuple)
     )
+    tried = Counter[str]()
+    for report in terminalreporter.getreports("passed"):
+        tried.update({what: count for what, count in report.user_properties if what in TRIED})
+    counts = ", ".join(f"{tried[what]:,} {what}" for what in TRIED if tried[what])
+    terminalreporter.write_line(f"tried: {counts or 'nothing that is counted'}")
     listed = "; ".join(f"{count} because {reason}" for reason, count in reasons.items())
     terminalreporter.write_line(f"not run: {listed or 'nothing; every test was run'}")

@@ -1,52 +1,57 @@
-"""Holdfast's own backends that need no server, and a small adapter: every check of every level, a few tries of each.
+"""The short form of `make conformance`: all levels that each backend and setting claims, a little of each.
 
-Those with servers are examined by `holdfast conform redis`, `postgres` and `mongo`.
+And the class of tests that an author of four methods gets, on such an adapter.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from holdfast.testing.conformance import Level, Pace, PersistConformance, StoreConformance, Subject
+from holdfast.testing.conformance import Level, Pace, PersistConformance, Subject, examine
+from holdfast.testing.conformance.checks import NotShown
 from holdfast.testing.conformance.four_methods import subject_of
-from holdfast.testing.conformance.subject import IN_MEMORY
+from holdfast.testing.evidence.backends import BACKENDS, backend
+from tests.conftest import need_servers
 
-SHORT = Pace(times=0.5, limit=60.0)
-SHOWN = frozenset({Level.CORE, Level.ATOMIC, Level.CONCURRENT, Level.CRASH_SAFE})
-
-
-class TestMemory(StoreConformance):
-    levels, pace, lacks = IN_MEMORY, SHORT, ("again", "elsewhere")
-
-    @pytest.fixture
-    def subject(self) -> Subject:
-        return Subject.of_url("memory:")
+SHORT = Pace(times=0.25, limit=300.0)
+SERVERS = {"redis": ["redis"], "postgres": ["postgres"], "mongo": ["mongo"]}
+MODEST = {"memory", "mongo", "redis-everysec", "postgres-off"}
+"""Those whose settings let a crash lose what was acknowledged: they claim three levels, and say so."""
 
 
-@pytest.mark.crash
-@pytest.mark.needs("strace")
-class TestFile(StoreConformance):
-    levels, pace, lacks = SHOWN, SHORT, ("shared", "served", "replica")
-
-    @pytest.fixture
-    def subject(self, tmp_path: Path) -> Subject:
-        return Subject.of_url(f"file:{tmp_path}/data")
+def servers_of(name: str) -> list[str]:
+    return [kind for kind in SERVERS if kind in name]
 
 
 @pytest.mark.crash
 @pytest.mark.needs("strace")
-class TestSqlite(StoreConformance):
-    levels, pace, lacks = SHOWN, SHORT, ("alone", "reader", "served", "replica")
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", list(BACKENDS))
+def test_every_backend_keeps_what_it_claims(
+    name: str, record_property: Callable[[str, object], None]
+) -> None:
+    need_servers(*servers_of(name))
+    try:
+        with backend(name) as subject:
+            report = examine(subject, pace=SHORT)
+    except NotShown as why:
+        pytest.skip(str(why))
+    for result in report.results:
+        for what, count in result.counts.items():
+            record_property(what, count)
+    assert {
+        result.name: (result.state, result.said, result.history)
+        for result in report.results
+        if result.state in ("broken", "not shown")
+    } == {}
+    assert all(report.level(level) == "kept" for level in report.claims)
+    assert Level.CRASH_SAFE in report.claims or name in MODEST
 
-    @pytest.fixture
-    def subject(self, tmp_path: Path) -> Subject:
-        return Subject.of_url(f"sqlite:///{tmp_path}/state.db")
 
-
-@pytest.mark.crash
-@pytest.mark.needs("strace")
 class TestFourMethods(PersistConformance):
-    levels, pace, lacks = SHOWN, SHORT, ("shared", "reader", "served", "replica", "replica-adapter")
+    levels, pace = frozenset({Level.CORE}), SHORT
+    lacks = ("shared", "reader", "served", "replica", "replica-adapter")
     without = ("scan-pages", "scan-while-changing", "names-apart")  # a file each: they take seconds
 
     @pytest.fixture

@@ -1,6 +1,7 @@
 """Holdfast's own stores through every power cut of short lives, and with one idea taken out, which must be noticed."""
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,8 +50,11 @@ def explored(name: str, plan: Plan, most: int = 4, failures: int = 10) -> Explor
     [("file", FIRST), ("file", KILLED), ("file", NEW), ("file", COVERED), ("sqlite", SHORT)],
     ids=["file", "file killed", "file killed when new", "file killed in a checkpoint", "sqlite"],
 )  # fmt: skip
-def test_no_power_cut_breaks_a_store(name: str, plan: Plan) -> None:
+def test_no_power_cut_breaks_a_store(
+    name: str, plan: Plan, record_property: Callable[[str, object], None]
+) -> None:
     found = explored(name, plan)
+    record_property("states", found.states)
     assert found.failed == 0, found
     assert found.points > 40
     assert found.states > 40
@@ -87,8 +91,11 @@ def test_a_broken_store_is_noticed(broken: str, plan: Plan, finding: str) -> Non
 @pytest.mark.parametrize(
     ("name", "number", "most"), [("file", 1, 2), ("sqlite", 1, 2), ("file-repair", 2, 8)]
 )
-def test_a_power_cut_during_recovery_breaks_nothing(name: str, number: int, most: int) -> None:
+def test_a_power_cut_during_recovery_breaks_nothing(
+    name: str, number: int, most: int, record_property: Callable[[str, object], None]
+) -> None:
     _, *recoveries = found = list(explorer.play(name, "test", number, most=most, recoveries=1))
+    record_property("states", sum(each.states for each in found))
     assert [each.failed for each in found] == [0, 0], [str(each) for each in found]
     assert recoveries[0].states > 1
 

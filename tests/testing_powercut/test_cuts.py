@@ -5,6 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -73,8 +74,11 @@ def test_designs(cut_off: str, design: str, holds: bool) -> None:
 
 
 @ON
-def test_a_store_and_one_that_never_flushes(cut_off: str) -> None:
+def test_a_store_and_one_that_never_flushes(
+    cut_off: str, record_property: Callable[[str, object], None]
+) -> None:
     good = campaign.play("file", cut_off, "test", 0, 2)
+    record_property("cuts", len(good))
     assert [each.problems for each in good] == [(), ()]
     assert sum(each.acknowledged for each in good) > 0
     bad = campaign.play("tests.testing_explorer.broken:nothing_flushed", cut_off, "test", 0, 5)
@@ -83,8 +87,9 @@ def test_a_store_and_one_that_never_flushes(cut_off: str) -> None:
 
 @pytest.mark.server("redis")
 @pytest.mark.parametrize("file_system", ["ext4"])
-def test_a_server_on_the_disk(cut_off: str) -> None:
+def test_a_server_on_the_disk(cut_off: str, record_property: Callable[[str, object], None]) -> None:
     found = campaign.play("redis", cut_off, "test", 0, 2)
+    record_property("cuts", len(found))
     assert [each.problems for each in found] == [(), ()]
     assert sum(each.acknowledged for each in found) > 0
 
