@@ -67,8 +67,10 @@ async def test_a_commit_whose_answer_makes_no_sense_may_have_happened(answer: An
 
 @pytest.mark.parametrize("counts", [[], [1], [None, 1], [b"1", b"1"], [[1], [1]], 1, None, [0, 1], [1, 0]])
 async def test_disks_that_are_no_number_are_too_few(counts: Any) -> None:
-    async with store_on({"WAITAOF": counts}, options="?wait_replicas=1&wait_aof=1") as store:
-        with pytest.raises(Unavailable) as told:
+    async with store_on(
+        {"COMMIT": [3, b"+"], "WAITAOF": counts}, options="?wait_replicas=1&wait_aof=1"
+    ) as store:
+        with pytest.raises(Unavailable, match="own disk") as told:
             await store.commit([Put(A, 1)])
         assert told.value.unknown is True
 
@@ -78,6 +80,7 @@ async def test_what_a_server_says_after_the_commit_takes_nothing_back() -> None:
     wire: Any = Wire(
         {
             **{name: spoken(answer) for name, answer in {**GREETING, **WRITING}.items()},
+            "COMMIT": spoken([3, b"+"]),
             "WAIT": b"-LOADING it is\r\n",
         }
     )
