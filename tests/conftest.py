@@ -94,7 +94,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
         if isinstance(report.longrepr, tuple)
     )
     tried = Counter[str]()
-    for report in terminalreporter.getreports("passed"):
+    for report in (one for one in terminalreporter.getreports("") if one.when == "teardown"):
         tried.update({what: count for what, count in report.user_properties if what in TRIED})
     counts = ", ".join(f"{tried[what]:,} {what}" for what in TRIED if tried[what])
     terminalreporter.write_line(f"tried: {counts or 'nothing that is counted'}")

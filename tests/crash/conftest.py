@@ -37,10 +37,16 @@ class Grounds:
 
     def __init__(self, grounds: Sequence[Ground]) -> None:
         self.one = grounds[0]
+        self._nurseries = {ground.nursery for ground in grounds}
         self._free: SimpleQueue[Ground] = SimpleQueue()
         self._count = len(grounds)
         for ground in grounds:
             self._free.put(ground)
+
+    @property
+    def killed(self) -> int:
+        """How many bots were killed on them so far."""
+        return sum(nursery.killed for nursery in self._nurseries)
 
     def judge(self, cells: Sequence[T], judgement: Callable[[Ground, T], str]) -> None:
         """Try all cells, two at a time; fails with what each broken one says."""
@@ -64,3 +70,10 @@ class Grounds:
 def grounds(trials_folder: str) -> Iterator[Grounds]:
     with ExitStack() as stack:
         yield Grounds([stack.enter_context(Ground(folder=trials_folder)) for _ in range(2)])
+
+
+@pytest.fixture(autouse=True)
+def count_kills(grounds: Grounds, record_property: Callable[[str, object], None]) -> Iterator[None]:
+    before = grounds.killed
+    yield
+    record_property("kills", grounds.killed - before)

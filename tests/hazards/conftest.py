@@ -16,10 +16,10 @@ import pytest
 from holdfast.testing.servers.park import KINDS, Kind, Park
 from holdfast.testing.trial import Ground
 from tests.conftest import in_memory
-from tests.crash.conftest import Grounds, trials_folder
+from tests.crash.conftest import Grounds, count_kills, trials_folder
 from tests.hazards.crowd import Crowd
 
-__all__ = ("trials_folder",)
+__all__ = ("count_kills", "trials_folder")
 
 
 NAMES = tuple(KINDS)

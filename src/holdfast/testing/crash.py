@@ -83,6 +83,8 @@ class Nursery:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, Future[Life]] = {}
         self._listener: threading.Thread | None = None
+        self.killed = 0
+        """How many lives were ended by SIGKILL."""
 
     def start(self) -> None:
         """Start the process; starting it twice changes nothing."""
@@ -182,6 +184,7 @@ class Nursery:
                 answer = msgspec.json.decode(line, type=Answer)
                 with self._lock:
                     waiting = self._waiting.pop(answer.number)
+                    self.killed += answer.life.ended == "killed"
                 waiting.set_result(answer.life)
         with self._lock:
             left, self._waiting = self._waiting, {}
