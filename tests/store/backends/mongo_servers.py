@@ -48,7 +48,7 @@ def with_source(query: str) -> str:
     return query if "authsource" in query.lower() else "&".join(filter(None, (query, "authSource=admin")))
 
 
-async def until(condition: Any, *, limit: float = 10.0) -> None:
+async def until(condition: Any, *, limit: float = 100.0) -> None:
     """Return once `condition()` holds; fail after `limit` seconds."""
     end = asyncio.get_running_loop().time() + limit
     while not condition():

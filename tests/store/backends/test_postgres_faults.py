@@ -33,13 +33,12 @@ from holdfast.store.backends.postgres import reaching, session
 from holdfast.store.backends.postgres.lines import CommitLine
 from holdfast.testing.servers.postgres import PostgresServer
 from holdfast.testing.servers.proxy import Proxy
+from tests.store.backends.patience import opened, patiently
 from tests.store.backends.postgres_world import (
     A,
     B,
     fresh,
     need_postgres,
-    opened,
-    patiently,
     postgres,
     through,
     until,

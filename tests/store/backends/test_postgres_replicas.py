@@ -11,7 +11,8 @@ from holdfast.errors import Unavailable, WentBack
 from holdfast.store import Append, Durability, Store
 from holdfast.store.backends.postgres.session import Session
 from holdfast.testing.servers.postgres import PostgresServer
-from tests.store.backends.postgres_world import fresh, need_postgres, opened, patiently, until
+from tests.store.backends.patience import opened, patiently
+from tests.store.backends.postgres_world import fresh, need_postgres, until
 from tests.store.contract import everything
 
 pytestmark = pytest.mark.server("postgres")

@@ -55,10 +55,8 @@ async def test_waiting_for_a_replica() -> None:
             url, namespace=store.namespace
         ) as again:  # on a connection that has written nothing
             replica.pause()
-            with pytest.raises(Unavailable) as told:
-                await again.commit([Append("history", 2)], commit_id="two")
+            await too_few(lambda: again.commit([Append("history", 2)], commit_id="two"))
             replica.resume()
-            assert told.value.unknown is True
 
 
 async def too_few(commit: Callable[[], Awaitable[str]]) -> None:
@@ -66,8 +64,8 @@ async def too_few(commit: Callable[[], Awaitable[str]]) -> None:
     for _ in range(100):
         with pytest.raises(Unavailable) as told:
             await commit()
-        assert told.value.unknown is True
         if "0 of 1 replicas" in str(told.value):
+            assert told.value.unknown is True
             return
     raise AssertionError("never told of the replicas")
 
@@ -185,7 +183,9 @@ def move_slot(cluster: RedisCluster, key: str, looks: Callable[[], int]) -> None
     target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", cluster.id_of(source))
     source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", cluster.id_of(target))
     while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
-        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+        source.ask("MIGRATE", "127.0.0.1", target.port, "", 0, 60_000, "KEYS", *keys)
+        # Some of a commit's keys are here and some are there, and somebody has met that before it goes on.
+        until(lambda: b"errorstat_TRYAGAIN" in source.ask("INFO", "errorstats"))
     before = looks()
     until(lambda: b"errorstat_ASK" in source.ask("INFO", "errorstats") and looks() > before + 2)
     for node in (target, source, *cluster.nodes):
@@ -196,6 +196,7 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 100
     while not condition():
         assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 async def test_namespaces_in_different_slots(redis_cluster: RedisCluster) -> None:

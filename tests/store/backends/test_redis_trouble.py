@@ -11,6 +11,7 @@ from holdfast.errors import Conflict, Corrupt, Unavailable, WentBack
 from holdfast.store import ABSENT, Append, Delete, Key, Put, Store, open_store
 from holdfast.testing.servers.proxy import Proxy
 from holdfast.testing.servers.redis import RedisServer
+from tests.store.backends.patience import opened, patiently
 from tests.store.backends.redis_world import fresh, key_of
 from tests.store.contract import everything, value
 
@@ -24,8 +25,8 @@ QUICK = "commit_timeout=0.4&read_timeout=0.4&connect_timeout=0.4"
 async def through_proxy(server: RedisServer, query: str = "") -> AsyncIterator[tuple[Store, Proxy]]:
     async with Proxy("127.0.0.1", server.port) as proxy:
         url = f"redis://127.0.0.1:{proxy.port}/0?{query}"
-        async with open_store(url, namespace=fresh()) as store:
-            await store.get(A)  # both lines are there
+        async with opened(open_store(url, namespace=fresh())) as store:
+            await patiently(lambda: store.get(A))  # both lines are there
             yield store, proxy
 
 
@@ -40,8 +41,9 @@ async def numbers(store: Store) -> list[int]:
 
 
 async def test_hung_server_is_unknown_and_repeated_once(redis: RedisServer) -> None:
-    async with open_store(f"{redis.url}?{QUICK}", namespace=fresh()) as store:
-        await store.commit([Put(A, 0)])
+    async with opened(open_store(f"{redis.url}?{QUICK}", namespace=fresh())) as store:
+        await patiently(lambda: store.commit([Put(A, 0)]))
+        await patiently(lambda: store.get(A))
         redis.pause()
         try:
             with pytest.raises(Unavailable) as told:
@@ -53,8 +55,8 @@ async def test_hung_server_is_unknown_and_repeated_once(redis: RedisServer) -> N
         assert told.value.unknown is True
         assert read.value.unknown is False
         assert "did not answer in time" in str(told.value)
-        await store.commit([Put(A, 1), Append("history", 1)], commit_id="one")
-        assert await numbers(store) == [1]
+        await patiently(lambda: store.commit([Put(A, 1), Append("history", 1)], commit_id="one"))
+        assert await patiently(lambda: numbers(store)) == [1]
 
 
 async def repeated_after_a_lost_answer(server: RedisServer, *, same_id: bool) -> list[int]:

@@ -479,7 +479,7 @@ async def test_failed_flush_is_unknown_and_costs_the_connection(
 
 
 async def test_cancelled_while_another_has_the_lock(path: Path) -> None:
-    async with at(path, "?busy_timeout=5") as store:
+    async with at(path, "?busy_timeout=60") as store:
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             tasks = [asyncio.ensure_future(store.commit([Put(A, n), Put(B, n)])) for n in range(10)]
@@ -495,15 +495,18 @@ async def test_cancelled_while_another_has_the_lock(path: Path) -> None:
 
 
 async def test_close_finishes_what_was_asked_for(path: Path) -> None:
-    store = at(path)
+    store = at(path, "?busy_timeout=60")
     await store.open()
-    tasks = [asyncio.ensure_future(store.commit([Append("history", n)])) for n in range(300)]
-    await asyncio.sleep(0)
-    closing_ = asyncio.ensure_future(store.close())
-    await asyncio.sleep(0.001)
-    closing_.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await closing_
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")  # so that it is not closed before it is cancelled
+        tasks = [asyncio.ensure_future(store.commit([Append("history", n)])) for n in range(300)]
+        await asyncio.sleep(0)
+        closing_ = asyncio.ensure_future(store.close())
+        await asyncio.sleep(0.001)
+        closing_.cancel()
+        other.execute("ROLLBACK")
+        with pytest.raises(asyncio.CancelledError):
+            await closing_
     await asyncio.gather(*tasks)
     with pytest.raises(NotOpen):
         await store.commit([Put(A, 1)])
@@ -619,11 +622,13 @@ async def test_torn_reads_are_never_seen(path: Path) -> None:
         await writer.commit([Put(A, 0), Put(B, 0)])
 
         async def write() -> None:
-            for number in range(1, 150):
+            number = 0
+            while number < 150 or looks <= 10:  # a slow machine looks seldom
+                number += 1
                 await writer.commit([Put(A, number), Put(B, number), Append("s", number)])
 
-        writing = asyncio.ensure_future(write())
         looks = 0
+        writing = asyncio.ensure_future(write())
         while not writing.done():
             a, b = await reader.get(A, B)
             assert a is not None
