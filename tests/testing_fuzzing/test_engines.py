@@ -1,6 +1,7 @@
 """The engines and the campaign: readers with a bug are found by both, and what is found can be played again."""
 
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ from holdfast.testing.fuzzing import CONTROLS, PromiseBroken, Target, crash_of, 
 from holdfast.testing.fuzzing.campaign import Tally, main, noticed
 from holdfast.testing.fuzzing.controls import right
 from holdfast.testing.fuzzing.led import Lap, NotThere, _heard
+from holdfast.testing.fuzzing.spraying import spray, sprayed
 
 RAW = CONTROLS["raw"]
 
@@ -35,6 +37,27 @@ def test_atheris_finds_a_reader_with_a_bug_or_says_how_to_get_it(name: str, tmp_
         return
     with pytest.raises(NotThere, match="make fuzz"):
         noticed(name, engine="atheris", corpus=tmp_path)
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_chance_finds_a_reader_with_a_bug_and_cuts_what_it_found_short(name: str) -> None:
+    target = target_of(CONTROLS[name])
+    fed, crash = sprayed(target, number=1, most=20_000)
+    assert crash is not None
+    assert 1 < fed < 20_000
+    again = crash_of(target, crash.data)
+    assert again is not None
+    assert again.kind == crash.kind
+    shorter = crash_of(target, crash.data[:-1])
+    assert shorter is None or shorter.kind != crash.kind
+
+
+def test_chance_is_the_same_for_the_same_number() -> None:
+    once, twice, other = (list(islice(spray(number), 50)) for number in (1, 1, 2))
+    assert once == twice != other
+    assert once[0] == b""
+    assert sprayed(Target("right", right), number=1, most=300) == (300, None)
+    assert sprayed(Target("right", right), number=1, seconds=0.0) == (1, None)
 
 
 def test_a_crash_can_be_written_down_whatever_its_message_holds() -> None:

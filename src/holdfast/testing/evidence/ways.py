@@ -4,7 +4,7 @@ A play is what is made ready once for many seeds: a context manager that yields 
 it, or raises NotShown. One seed takes seconds. A way more is an entry more, and a function in `plays`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import Final
@@ -175,6 +175,7 @@ WAYS: Final[Mapping[str, Way]] = {
             play="whole:fuzzing",
             targets=("all",),
             zeros=("crashes",),
+            least=60.0,
         ),
         Way(
             name="controls",
@@ -197,7 +198,7 @@ def way(name: str) -> Way:
     return WAYS[name]
 
 
-def cells(wanted: Iterator[str] | tuple[str, ...] | list[str] = ()) -> list[Cell]:
+def cells(wanted: Sequence[str] = ()) -> list[Cell]:
     """Return all cells, or those that `way` and `way:target` name; raises InvalidOption for one that is not there."""
     if not wanted:
         return [Cell(one.name, target) for one in WAYS.values() for target in one.targets]

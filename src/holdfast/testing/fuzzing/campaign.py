@@ -21,12 +21,13 @@ from rich.console import Console
 from holdfast.errors import HoldfastError
 from holdfast.testing.fuzzing.guessing import examined, guessed
 from holdfast.testing.fuzzing.led import Lap, NotThere, led
+from holdfast.testing.fuzzing.spraying import rained, sprayed
 from holdfast.testing.fuzzing.target import Crash, Target, crash_of, target_of
 from holdfast.testing.fuzzing.targets import CONTROLS, TARGETS
 
 __all__ = ("Tally", "main", "noticed")
 
-ENGINES = ("hypothesis", "atheris")
+ENGINES = ("hypothesis", "atheris", "chance")
 EXAMPLES = 500
 SECONDS = 20.0
 
@@ -82,8 +83,8 @@ class _Campaign:
         if self._asked.engine == "atheris":
             yield from led(self._target, seconds=seconds, number=number, known=known, corpus=self._corpus)
             return
-        lap = Lap()
-        for inputs, crash in guessed(self._target, seconds=seconds, number=number, known=known):
+        lap, engine = Lap(), rained if self._asked.engine == "chance" else guessed
+        for inputs, crash in engine(self._target, seconds=seconds, number=number, known=known):
             lap.inputs, lap.crash = lap.inputs + inputs, crash
             yield lap
 
@@ -118,6 +119,8 @@ def noticed(name: str, *, engine: str, corpus: Path) -> bool:
     target = target_of(CONTROLS[name])
     if engine == "hypothesis":
         return examined(target, examples=EXAMPLES, number=1) is not None
+    if engine == "chance":
+        return sprayed(target, number=1, most=40 * EXAMPLES)[1] is not None
     return any(
         lap.crash is not None
         for lap in led(
