@@ -22,6 +22,7 @@ from holdfast.store import (
     Delete,
     Event,
     Key,
+    Names,
     Put,
     Record,
     Store,
@@ -324,6 +325,24 @@ async def test_two_processes_begin_at_once() -> None:
         with pytest.raises(Unavailable):
             await theirs.commit([Put(B, 2)])
         assert await three.get(B) == [None]
+
+
+async def test_a_namespace_that_another_process_has_begun_meanwhile_is_recognised() -> None:
+    """Its mark and its first commit come between the two looks of a store that is opened."""
+
+    class Begun(MemoryStore):
+        begun = False
+
+        async def names(self) -> Names:
+            if not self.begun:
+                self.begun = True
+                async with encrypted(self, KEY) as other:
+                    await other.commit([Append("history.one", 1)])
+                await self.open()
+            return await super().names()
+
+    async with encrypted(Begun(), KEY) as store:
+        assert [event.value for event in await everything(store.read("history.one"))] == [1]
 
 
 async def test_reading_a_new_store_writes_nothing() -> None:

@@ -129,17 +129,25 @@ class Encrypted(Wrapper):
     async def _recognised(self, sealer: Sealer) -> Expect | None:
         """Return what the mark has to be for it to be written, None where it is as it should be."""
         [record] = await self.inner.fresh(MARK)
-        if record is not None:
-            sealer.record(record)
-            return None if sealer.is_current(record) else record.version
+        if record is None and await self._holds_something():
+            [record] = await self.inner.fresh(MARK)  # another process may have been first, in between
+            if record is None:
+                raise self._not_encrypted()
+        if record is None:
+            return ABSENT
+        sealer.record(record)
+        return None if sealer.is_current(record) else record.version
+
+    async def _holds_something(self) -> bool:
         found = await self.inner.names()
-        if found.streams or any(not name.startswith(OWN) for name in found.entities):
-            raise Unsupported(
-                f"namespace {self.namespace!r} of {self.url} holds what is not encrypted. To encrypt it, copy it into "
-                "a new namespace or database: holdfast store copy FROM 'TO?encrypt_key_env=NAME'",
-                namespace=self.namespace,
-            )
-        return ABSENT
+        return bool(found.streams) or any(not name.startswith(OWN) for name in found.entities)
+
+    def _not_encrypted(self) -> Unsupported:
+        return Unsupported(
+            f"namespace {self.namespace!r} of {self.url} holds what is not encrypted. To encrypt it, copy it into "
+            "a new namespace or database: holdfast store copy FROM 'TO?encrypt_key_env=NAME'",
+            namespace=self.namespace,
+        )
 
     async def _mark(self, sealer: Sealer, *, vital: bool) -> None:
         while self._mark_expects is not None:
