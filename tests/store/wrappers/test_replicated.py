@@ -31,7 +31,9 @@ from holdfast.store.wrappers.base import Wrapper
 from holdfast.store.wrappers.keyring import new_key
 from holdfast.store.wrappers.replicated import Replicated, promote, replicated, status, unreplicate
 from holdfast.store.wrappers.replicated.outbox import Outbox
-from holdfast.store.wrappers.replicated.records import OWED, Owed, Primary, Replica, owed_of
+from holdfast.store.wrappers.replicated.records import MEMBERS, OWED, TRIMMED, Owed, Primary, Replica, owed_of
+from holdfast.store.wrappers.replicated.standing import Moved, Standing
+from holdfast.system import SystemClock, system_ids
 from holdfast.testing.servers.postgres import PostgresServer
 from holdfast.testing.servers.redis import RedisServer
 from holdfast.testing.simulation.disk import SimulatedDisk
@@ -123,6 +125,63 @@ async def test_two_processes_commit_and_apply_at_once(tmp_path: Path) -> None:
         await store.close()
     async with open_store(urls[1]) as replica:
         assert await replica.last_number("history.two") == 300
+
+
+async def test_a_replica_that_is_registered_while_another_process_trims_is_owed_all_that_comes() -> None:
+    """Who trims has counted the replicas before that one; it begins empty, and nothing of its debt may go."""
+
+    class Counting(Wrapper):
+        counted: Callable[[], Awaitable[object]] | None = None
+
+        async def get(self, *keys: Key) -> list[Record | None]:
+            found = await super().get(*keys)
+            await self._then(TRIMMED in keys)
+            return found
+
+        async def scan(
+            self, entity_name: str, *, after: str | None = None, limit: int | None = None
+        ) -> AsyncIterator[Record]:
+            for record in await everything(self.inner.scan(entity_name, after=after, limit=limit)):
+                yield record
+            await self._then(entity_name == MEMBERS)
+
+        async def _then(self, looked: bool) -> None:
+            act, self.counted = (self.counted, None) if looked else (None, self.counted)
+            if act is not None:
+                await act()
+
+    one, two = Counting(open_store("memory:")), open_store("memory:")
+    async with one, two, replicated(one, []) as store:
+        await write(store, 10)
+        outbox = store._opened()
+
+        async def another() -> None:
+            await outbox.members.register("another", two)
+            await write(store, 5, first=10)
+
+        one.counted = another
+        await outbox.members.tidy()
+        assert one.counted is None
+        assert len(await outbox.page(10, await outbox.commit_at(10), 64)) == 5
+
+
+async def test_a_replica_that_another_process_claims_meanwhile_is_none_that_diverged() -> None:
+    class Claimed(Wrapper):
+        first: Standing | None = None
+
+        async def names(self) -> Names:
+            first, self.first = self.first, None
+            if first is not None:
+                await first.claim()
+            return await super().names()
+
+    two = Claimed(open_store("memory:"))
+    async with open_store("memory:") as one, two:
+        outbox = Outbox(one, clock=SystemClock(), ids=system_ids)
+        await outbox.begin()
+        two.first = Standing(outbox, two, ids=system_ids)
+        with pytest.raises(Moved):
+            await Standing(outbox, two, ids=system_ids).claim()
 
 
 async def test_another_process_of_the_primary_is_followed(tmp_path: Path) -> None:

@@ -113,8 +113,11 @@ class Members:
 
     async def trim(self, *, all: bool = False) -> None:
         """Drop what no replica is owed any more; raises Conflict where another process does."""
+        (
+            trimmed,
+            expect,
+        ) = await self._trimmed()  # before the replicas: a new one, which writes this too, is noticed
         floors = [member_of(record).acknowledged for record in (await self.known()).values()]
-        trimmed, expect = await self._trimmed()
         floor = await self._outbox.length() if all or not floors else min(floors)
         while trimmed < floor:
             limit = min(TRIM, floor - trimmed)

@@ -141,6 +141,8 @@ class Standing:
         """Make an empty namespace this primary's replica; raises Diverged where it is not empty, Moved."""
         names = await self.store.names()
         if names.entities or names.streams:
+            if await self.look() is not None:  # another process was faster, since this one looked
+                raise Moved
             held = ", ".join((*names.entities, *names.streams)[:3])
             raise Diverged(
                 f"{self._here()} is not empty ({held}, …), and none of it comes from this primary: nothing is "
