@@ -117,7 +117,9 @@ async def ended(desk: Desk, run: LiveRun, made: list[WishingExchange]) -> tuple[
         if made:
             made[0].run = run
         count += 1
-        over = isinstance(event, Stopped) and event.reason == MARKET_ENDED
+        over = over or (
+            isinstance(event, Stopped) and event.reason == MARKET_ENDED
+        )  # a replica may be told of last
         halted = [seat.halted for seat in run.status() if seat.halted]
         if halted and len(halted) == len(run.status()):
             run.detach()
