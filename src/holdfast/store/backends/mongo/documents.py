@@ -23,6 +23,8 @@ __all__ = (
     "check_sizes",
     "event_document",
     "event_of",
+    "name_of",
+    "number_of",
     "record_document",
     "record_of",
     "version_of",
@@ -66,17 +68,34 @@ def event_document(namespace: str, event: NewEvent) -> Document:
 
 def record_of(document: Mapping[str, Any]) -> Record:
     """Return the record of a document, its value the caller's own; raises Corrupt."""
-    key = Key(str(document.get("entity")), str(document.get("id")))
+    key = Key(name_of(document, "entity"), name_of(document, "id"))
     return Record(key, _value(document, key), version_of(document, key))
 
 
 def event_of(document: Mapping[str, Any]) -> Event:
     """Return the event of a document, its value the caller's own; raises Corrupt."""
-    stream, number = str(document.get("stream")), document.get("number")
+    stream, number = name_of(document, "stream"), number_of(document)
     where = Key(stream, str(number))
-    if type(number) is not int:
-        raise _corrupt(where, f"has the number {number!r}")
     return Event(stream, number, _value(document, where), version_of(document, where))
+
+
+def name_of(document: Mapping[str, Any], field: str) -> str:
+    """Return the text in a field of a document; raises Corrupt for anything else: no query of ours would find that."""
+    name = document.get(field)
+    if not isinstance(name, str):
+        reason = f"has {name!r:.80} for {field!r}, which is no text"
+        raise Corrupt(f"a document {reason}; nothing was changed", key=None, reason=reason)
+    return name
+
+
+def number_of(document: Mapping[str, Any]) -> int:
+    """Return the number in a stream's or event's document, however a tool has rewritten it (5.0); raises Corrupt."""
+    number = document.get("number")
+    if isinstance(number, bool) or not isinstance(number, int | float) or number != number // 1:
+        reason = f"has the number {number!r:.80}"
+        where = f"the document of {document.get('stream')!r:.80}"
+        raise Corrupt(f"{where} {reason}; nothing was changed", key=None, reason=reason)
+    return int(number)
 
 
 def version_of(document: Mapping[str, Any], key: Key) -> str:

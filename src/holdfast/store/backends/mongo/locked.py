@@ -12,7 +12,7 @@ from msgspec import Struct
 from pymongo import ReturnDocument
 
 from holdfast.store.backends.mongo.connection import Connection, Session
-from holdfast.store.backends.mongo.documents import Document, version_of
+from holdfast.store.backends.mongo.documents import Document, number_of, version_of
 from holdfast.store.backends.mongo.preparing import checked
 from holdfast.store.base import CommitId, Key, Version
 from holdfast.store.deciding import keys_of, streams_of
@@ -60,7 +60,7 @@ class Locked:
         if streams := streams_of(batch):
             where = {"namespace": {"$eq": self._namespace}, "stream": {"$in": streams}}
             async for each in connection.streams.find(where, session=session):
-                found.numbers[each["stream"]], found.streams[each["stream"]] = each["number"], each["_id"]
+                found.numbers[each["stream"]], found.streams[each["stream"]] = number_of(each), each["_id"]
         return found
 
     async def _lock(self, session: Session) -> tuple[int, Any]:

@@ -14,7 +14,15 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from holdfast.errors import Corrupt
 from holdfast.store.backends.mongo.connection import Collection, Connection
-from holdfast.store.backends.mongo.documents import EVENT, RECORD, Document, event_of, record_of
+from holdfast.store.backends.mongo.documents import (
+    EVENT,
+    RECORD,
+    Document,
+    event_of,
+    name_of,
+    number_of,
+    record_of,
+)
 from holdfast.store.backends.mongo.errors import failure, too_early
 from holdfast.store.backends.mongo.locked import key_filter
 from holdfast.store.backends.mongo.preparing import checked
@@ -92,7 +100,7 @@ class Reader:
         """Return the number of a stream's newest event, 0 where it has none."""
         where = {"namespace": {"$eq": self._namespace}, "stream": {"$eq": stream}}
         found = await self._asked(lambda: self._connection.streams.find_one(where))
-        return 0 if found is None else int(found["number"])
+        return 0 if found is None else number_of(found)
 
     async def names(self) -> Names:
         """Return the entity names that have records, and the streams that have events; read from indexes."""
@@ -106,7 +114,8 @@ class Reader:
         where = {"namespace": {"$eq": self._namespace}}
         streams = await self._asked(lambda: connection.streams.find(where, {"_id": 0, "stream": 1}).to_list())
         return Names(
-            tuple(sorted(each["_id"] for each in entities)), tuple(sorted(each["stream"] for each in streams))
+            tuple(sorted(name_of(each, "_id") for each in entities)),
+            tuple(sorted(name_of(each, "stream") for each in streams)),
         )
 
     async def _documents(self, keys: Sequence[Key]) -> list[Document]:

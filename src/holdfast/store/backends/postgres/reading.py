@@ -75,7 +75,7 @@ class Reader:
 
 def record_of(key: Key, row: Mapping[str, Any]) -> Record:
     """Return the record of a row, its value the caller's own; raises Corrupt."""
-    return Record(key, _value(row["body"], key), row["version"])
+    return Record(key, _value(row["body"], key), _text(row["version"], key))
 
 
 def event_of(stream: str, number: int, row: Mapping[str, Any]) -> Event:
@@ -83,11 +83,21 @@ def event_of(stream: str, number: int, row: Mapping[str, Any]) -> Event:
     if row["number"] != number:
         reason = f"event {number} of the stream {stream!r} is missing"
         raise Corrupt(f"{reason}; the next one is {row['number']}", key=None, reason=reason)
-    return Event(stream, number, _value(row["body"], (stream, number)), row["version"])
+    where = (stream, number)
+    return Event(stream, number, _value(row["body"], where), _text(row["version"], where))
 
 
-def _value(body: str, key: object) -> Any:
+def _text(column: Any, key: object) -> str:
+    """Return what a column holds; raises Corrupt where somebody has made another type of it, or NULL of its value."""
+    if not isinstance(column, str):
+        reason = f"a column is {column!r:.80}, which is no text"
+        raise Corrupt(f"{key}: {reason}", key=key, reason=reason)
+    return column
+
+
+def _value(body: Any, key: object) -> Any:
+    text = _text(body, key)
     try:
-        return decode(body.encode())
+        return decode(text.encode())
     except Corrupt as error:
         raise Corrupt(f"{key}: {error}", key=key, reason="not JSON") from error
