@@ -276,7 +276,7 @@ class Session:
         if not form:
             raise self._emptied()
         incarnation = name.decode(errors="replace")
-        if not (_is_number(form) and _is_number(head) and incarnation.encode() == name != b""):
+        if not (_is_number(form) and int(form) and _is_number(head) and incarnation.encode() == name != b""):
             reason = f"its format, head or incarnation is none: {form!r:.80}, {head!r:.80}, {name!r:.80}"
             raise Corrupt(f"{self.where}: {self.layout.meta}: {reason}", key=None, reason=reason)
         if int(form) > FORMAT:
