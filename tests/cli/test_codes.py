@@ -9,6 +9,7 @@ import pytest
 
 from holdfast import cli
 from holdfast.cli import codes
+from holdfast.cli.app import run
 from holdfast.cli.output import Output
 from holdfast.errors import Unavailable
 from holdfast.store import Key, Put, open_store
@@ -73,3 +74,8 @@ def test_a_word_that_is_no_utf8_is_told_of_as_json(capsys: pytest.CaptureFixture
     Output(json=True).record("error", {"message": "file\udcff./x has no scheme"})
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"type": "error", "message": "file\udcff./x has no scheme"}
+
+
+def test_a_path_that_is_too_long_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["store", "ls", f"file:{'x/' * 3000}"]) == codes.COULD_NOT_RUN
+    assert capsys.readouterr().err.rstrip().endswith("File name too long")

@@ -71,7 +71,9 @@ def run(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         output.abandon()
         return codes.FOUND
-    except (CycloptsError, HoldfastError, KeyboardInterrupt, *codes.OF_FILES) as error:
+    except (CycloptsError, HoldfastError, KeyboardInterrupt, OSError) as error:
+        if isinstance(error, OSError) and not codes.is_of_a_path(error):
+            raise
         if os.environ.get(TRACEBACK) or words != asked:
             traceback.print_exception(error)
         output.error(sentence(error, words), kind=type(error).__name__)

@@ -18,7 +18,7 @@ from holdfast.errors import (
     Unsupported,
 )
 
-__all__ = ("COULD_NOT_RUN", "DONE", "FOUND", "INTERRUPTED", "OF_FILES", "of")
+__all__ = ("COULD_NOT_RUN", "DONE", "FOUND", "INTERRUPTED", "is_of_a_path", "of")
 
 DONE: Final = 0
 FOUND: Final = 1
@@ -41,7 +41,7 @@ AS_ASKED: Final = (
 
 
 OF_FILES: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
-"""What the system says about a path that somebody has written on the command line."""
+"""What the system says about a path that was written by hand."""
 
 
 OF_PATHS: Final = (
@@ -58,7 +58,12 @@ def of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, Unavailable) and _must_be_mended(error):
         return COULD_NOT_RUN
-    return COULD_NOT_RUN if isinstance(error, (*AS_ASKED, *OF_FILES, CycloptsError)) else FOUND
+    return COULD_NOT_RUN if isinstance(error, (*AS_ASKED, CycloptsError)) or is_of_a_path(error) else FOUND
+
+
+def is_of_a_path(error: BaseException) -> bool:
+    """Whether it is what the system says about a path that somebody has written on the command line."""
+    return isinstance(error, OF_FILES) or (isinstance(error, OSError) and error.errno in OF_PATHS)
 
 
 def _must_be_mended(error: Unavailable) -> bool:
