@@ -1,11 +1,10 @@
-"""Databases with something wrong in them: a damaged SQLite file, and rows and documents that somebody has changed.
+"""Databases with something wrong in them: a damaged SQLite file, and rows that somebody has changed.
 
 SQLite's own pages have no checksums, so that another value may be read where one of its bytes was changed; what is
-promised is a value or a typed error. Of PostgreSQL and MongoDB only what is decoded here is fed, without a server.
+promised is a value or a typed error.
 """
 
 import sqlite3
-from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
@@ -19,7 +18,6 @@ from holdfast.errors import (
     WentBack,
 )
 from holdfast.store import Append, Change, Key, Put, Store, open_store
-from holdfast.store.codec import encode
 from holdfast.testing.fuzzing.damage import NUMBERS, damaged
 from holdfast.testing.fuzzing.dice import Dice
 from holdfast.testing.fuzzing.documents import VALUES
@@ -27,7 +25,7 @@ from holdfast.testing.fuzzing.file_store import running
 from holdfast.testing.fuzzing.samples import KEYS, STREAMS, place
 from holdfast.testing.fuzzing.target import require
 
-__all__ = ("mongo_documents", "postgres_rows", "sqlite_file", "sqlite_rows")
+__all__ = ("sqlite_file", "sqlite_rows")
 
 REFUSALS: Final = (Corrupt, FromTheFuture, StoreMissing, Unavailable, Unsupported, WentBack)
 COLUMNS: Final = {
@@ -61,48 +59,6 @@ def sqlite_rows(data: bytes) -> None:
             _change(connection, dice)
     connection.close()
     _refused(f"sqlite:///{path}", [])
-
-
-def postgres_rows(data: bytes) -> None:
-    """A row of PostgreSQL is a record or an event, or Corrupt."""
-    from holdfast.store.backends.postgres.reading import event_of, record_of
-
-    dice = Dice(data)
-    body = damaged(dice, encode(dice.pick(VALUES))).decode("utf-8", errors="replace")
-    row: Mapping[str, Any] = {"body": body, "version": "v", "number": dice.pick((1, 2, 0, -1))}
-    for read in (lambda: record_of(KEYS[0], row), lambda: event_of(STREAMS[0], 1, row)):
-        try:
-            read()
-        except Corrupt:
-            continue
-
-
-def mongo_documents(data: bytes) -> None:
-    """A document of MongoDB is a record or an event, or Corrupt."""
-    from bson import BSON, decode
-    from bson.errors import BSONError
-
-    from holdfast.store.backends.mongo.documents import event_of, record_of
-
-    dice = Dice(data)
-    text = encode(dice.pick(VALUES)).decode()
-    names = {
-        "entity": "signal.x",
-        "id": "BTCUSDT",
-        "stream": "history",
-        "number": 1,
-        "version": "v",
-        "text": text,
-    }
-    try:
-        document = decode(damaged(dice, BSON.encode(names)))
-    except (BSONError, UnicodeError, OverflowError, ValueError, RecursionError):
-        return  # the driver's own, which never reaches us as a document
-    for read in (record_of, event_of):
-        try:
-            read(document)
-        except Corrupt:
-            continue
 
 
 def _refused(url: str, seen: list[Any]) -> bool:
