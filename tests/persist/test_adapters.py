@@ -300,7 +300,7 @@ def test_data_is_read_and_written_while_a_run_is_in_the_background(adapters: Ada
 
     with ThreadPoolExecutor(1) as thread:
         run_of_it = thread.submit(asyncio.run, trade())
-        assert started.wait(10)
+        assert started.wait(100)
         asyncio.run(main())
         ended.set()
         run_of_it.result()
@@ -313,7 +313,7 @@ def test_a_run_that_ends_meanwhile_is_not_waited_for(adapters: Adapters) -> None
 
     def end() -> None:
         started.set()
-        asked.wait(10)
+        asked.wait(100)
         home.stop()  # what was scheduled meanwhile is never done
 
     async def main() -> None:
@@ -328,7 +328,7 @@ def test_a_run_that_ends_meanwhile_is_not_waited_for(adapters: Adapters) -> None
     home.call_soon(end)
     with ThreadPoolExecutor(1) as thread:
         done = thread.submit(home.run_forever)
-        assert started.wait(10)
+        assert started.wait(100)
         asyncio.run(main())
         done.result()
 

@@ -22,7 +22,7 @@ class GatedDisk(Disk):
         self._go_on.clear()
 
     async def reached(self) -> None:
-        assert await asyncio.to_thread(self._reached.wait, 30)
+        assert await asyncio.to_thread(self._reached.wait, 200)
 
     def let_go(self) -> None:
         self._held = None
@@ -57,7 +57,7 @@ class GatedDisk(Disk):
     def _pass(self, call: str, path: str) -> None:
         if self._held is not None and self._held[0] == call and self._held[1] in path:
             self._reached.set()
-            assert self._go_on.wait(30)
+            assert self._go_on.wait(200)
 
 
 def idle(**options: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ async def events(store: Store, stream: str = "h") -> list[Any]:
 async def given_up(task: "asyncio.Task[Any]") -> None:
     """Cancel `task`, which does not wait for what it began."""
     task.cancel()
-    done, _ = await asyncio.wait({task}, timeout=10)
+    done, _ = await asyncio.wait({task}, timeout=100)
     assert done
     assert task.cancelled()
 
@@ -71,7 +71,7 @@ async def test_checkpoint_cancelled_before_it_ran_loses_nothing(tmp_path: Path) 
         ]  # so that each thread for readers is busy
         await asyncio.sleep(0.05)
         task.cancel()
-        await asyncio.wait({task}, timeout=10)
+        await asyncio.wait({task}, timeout=100)
         disk.let_go()
         assert await asyncio.gather(first, *others) == [[1]] * 4
         await store.checkpoint()
@@ -154,7 +154,7 @@ async def test_a_commit_brings_back_the_keeper(tmp_path: Path) -> None:
     async with FileStore(str(tmp_path), flush_seconds=0.001) as store:
         await given_up(keeper())
         await store.commit([Put(KEY, 1)])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             while not (tmp_path / "signal.one" / "BTCUSDT.json").exists():  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
 

@@ -127,7 +127,7 @@ def test_every_call_can_fail(code: int) -> None:
         disk = SimulatedDisk()
         failed = fail_call(disk, total, code)
         told = Told()
-        asyncio.run(asyncio.wait_for(work(store_on(disk), told), 30))
+        asyncio.run(asyncio.wait_for(work(store_on(disk), told), 200))
         disk.before = lambda call, path: None
         wrong = asyncio.run(faults(disk.after_kill(), told))
         wrong += asyncio.run(faults(SimulatedDisk.after_cut(disk.snapshot(), all_lost), told))

@@ -48,7 +48,7 @@ def asked(group: GroupCommit, *names: str) -> list[asyncio.Task[str]]:
 
 async def answers(tasks: Sequence[asyncio.Task[Any]]) -> list[Any]:
     """Return results and errors; a task that is never answered fails the test."""
-    return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
+    return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 100)
 
 
 async def test_what_waits_is_written_together_and_in_order() -> None:

@@ -129,7 +129,7 @@ async def test_an_open_that_fails_leaves_no_descriptor_and_no_lock(tmp_path: Pat
             await store.open()
         happened = disk.happened
         with suppress(StoreFull, Unavailable):  # the fault may have met the housekeeping after the open
-            await asyncio.wait_for(store.close(), 30)
+            await asyncio.wait_for(store.close(), 200)
     assert at > 8
 
 
@@ -181,7 +181,7 @@ def forked(work: Any) -> int:
 
 async def test_a_child_does_not_keep_the_lock(tmp_path: Path) -> None:
     async with FileStore(str(tmp_path)):
-        child = forked(lambda: time.sleep(60))
+        child = forked(lambda: time.sleep(280))
         with pytest.raises(StoreInUse):  # the child has let go of its copy only
             await FileStore(str(tmp_path)).open()
     try:
@@ -196,14 +196,14 @@ def test_a_child_does_not_keep_the_lock_of_a_dead_process(tmp_path: Path) -> Non
 
     async def die() -> None:
         await FileStore(str(tmp_path)).open()
-        os.write(tell, str(forked(lambda: time.sleep(60))).encode())
+        os.write(tell, str(forked(lambda: time.sleep(280))).encode())
         os._exit(0)
 
     parent = forked(lambda: asyncio.run(die()))
     assert ended(parent) == 0
     child = int(os.read(ready, 32))
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 200
         while (fd := Disk().lock(f"{tmp_path}/.holdfast/lock")) is None:  # the child may not have begun
             assert time.monotonic() < deadline
             time.sleep(0.005)
@@ -221,7 +221,7 @@ async def test_a_child_is_told_that_the_store_is_not_its_own(tmp_path: Path) -> 
         async def refused() -> None:
             for use in (store.commit([Put(KEY, 2)]), store.checkpoint(), store.close(), store.open()):
                 with pytest.raises(NotOpen, match="fork"):
-                    await asyncio.wait_for(use, 60)
+                    await asyncio.wait_for(use, 200)
 
         def child() -> None:
             asyncio.events._set_running_loop(None)
@@ -246,7 +246,7 @@ def test_another_loop_is_told_so_and_can_open_it_anew(tmp_path: Path) -> None:
     async def go_on() -> None:
         for use in (store.commit([Put(KEY, 2)]), store.checkpoint()):
             with pytest.raises(NotOpen, match="event loop"):
-                await asyncio.wait_for(use, 60)
+                await asyncio.wait_for(use, 200)
         await store.open()
         assert await value(store) == 1
         await store.commit([Put(KEY, 2)])

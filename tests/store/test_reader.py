@@ -86,7 +86,7 @@ async def newer_files(store: FileStore) -> None:
     """Commit, and wait until the entity files have it."""
     await store.commit([Put(KEY, 3), Put(NEW, 1)])
     last = Path(store.base_dir) / "s" / "new.json"
-    for _ in range(1000):
+    for _ in range(40_000):
         if last.exists():
             return
         await asyncio.sleep(0.005)

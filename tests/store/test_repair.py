@@ -425,7 +425,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     folder = closed(tmp_path, two)
     os.mkfifo(folder / "signal.one" / "x.json")
     code = f"from holdfast.store.backends.file.verify import verify; print(len(verify({str(folder)!r})))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.stdout.strip() == "1", done.stderr
 
 

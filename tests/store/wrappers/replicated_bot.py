@@ -39,7 +39,7 @@ async def trade(
                 told.write(b"." * len(batch))
         if not follow:
             return {"equal": None}
-        caught_up = await store.caught_up(seconds=20)
+        caught_up = await store.caught_up(seconds=150)
         [verified] = await store.verify() if caught_up else [None]
         return {
             "equal": verified is not None and verified.equal,
