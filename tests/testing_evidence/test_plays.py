@@ -96,7 +96,10 @@ def test_networks_that_lose_requests_and_a_store_that_hopes() -> None:
         assert (found.broken, found.counts["requests lost"]) == ((), 8)
         url = f"{server.url}?{QUICK}"
         liar = Subject.of_call("tests.testing_evidence.test_plays:optimist", {"url": url}, server=server)
-        said = [line for seed in range(3) for line in made(losing, liar, seed).broken]
+        said: tuple[str, ...] = ()
+        for seed in range(20):  # a request that is lost may be one of a read, or be sent again in time
+            if said := made(losing, liar, seed).broken:
+                break
         assert said, "a lost commit was not noticed"
         assert all("is not in the stream" in line or "no order of whole commits" in line for line in said), (
             said

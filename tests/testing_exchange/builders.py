@@ -72,7 +72,7 @@ class Served(NamedTuple):
 
 
 @asynccontextmanager
-async def served(*, patience: float = 5.0, **options: Any) -> AsyncIterator[Served]:
+async def served(*, patience: float = 100.0, **options: Any) -> AsyncIterator[Served]:
     server = Server({"X": SERIES}, Options(**options))
     async with (
         serve(server) as url,

@@ -23,7 +23,7 @@ from tests.testing_exchange.builders import SERIES, T0, order
 
 def ended(pid: int) -> bool:
     """Wait until a process is gone, or dead and waited for by nobody."""
-    for _ in range(1_000):
+    for _ in range(10_000):
         try:
             if "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text():
                 return True
