@@ -210,8 +210,8 @@ def test_an_answer_that_was_changed_is_not(seed: int, clients: int, count: int) 
 
 def test_it_is_quick_enough() -> None:
     history = history_of(random.Random(5), 8, 400, 3)
-    began = time.perf_counter()
+    began = time.process_time()  # what this process had of the machine
     assert linearizable(history)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     print(f"400 operations of 8 clients on 3 keys: {seconds:.3f} s")
     assert seconds < 5
