@@ -21,9 +21,10 @@ from holdfast.testing.simulation.shrinking import kept_of, smallest
 
 SEED = 20
 RUNS = 24
+WRAPPED = 12
 
 SEED_OF_CONTROLS = 1
-SHOWN = (1, 2, 3)
+SHOWN = (1, 3, 6, 13)
 
 TRACES = f"""
 from holdfast.testing.simulation.campaign import again
@@ -53,8 +54,21 @@ def test_some_runs_keep_every_promise() -> None:
     part = some_runs(SEED, 0, RUNS)
     assert not part.failed, part.failed
     assert part.transparent > RUNS // 4
-    for what in ("kill", "power", "pause", "clock", "orders", "commits"):
+    for what in ("kill", "power", "pause", "clock", "orders", "commits", "replicas compared"):
         assert part.counts.get(what), what
+
+
+def test_some_runs_with_wrappers_keep_every_promise() -> None:
+    """Among them are runs whose primary is lost for good, and such as switch to the replica and lose nothing."""
+    counts, tried = Counter[str](), 0
+    for plan in (plan_of(SEED, number) for number in range(200)):
+        if tried < WRAPPED and plan.replicated and (plan.moves or plan.encrypted or plan.observed):
+            outcome = outcome_of(plan)
+            assert not outcome.broken, (plan.seed, outcome.broken)
+            counts.update(outcome.counts)
+            tried += 1
+    assert counts["promote"]
+    assert counts["states of replicas compared"] > 10 * WRAPPED
 
 
 @pytest.mark.parametrize("name", CONTROLS)

@@ -1,13 +1,6 @@
-"""Negative controls: designs that break a promise, each of which must be noticed within a few runs.
+"""Negative controls: designs that break a promise, each of which must be noticed within a few runs."""
 
-A control is applied to this process while a run is inside, and taken back.
-"""
-
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any, Final
-
-from msgspec import Struct
 
 from holdfast.runtime.live import start
 from holdfast.runtime.live.ledger import Ledger
@@ -17,33 +10,14 @@ from holdfast.runtime.live.start import Start
 from holdfast.store.backends.file.writer import Writer
 from holdfast.store.lease import Lease
 from holdfast.store.lineage import Lineage
-from holdfast.testing.controls import _BROKER, effect_before_commit, without_look_up
+from holdfast.testing.controls import effect_before_commit, without_look_up
+from holdfast.testing.simulation.control import Control, kills
+from holdfast.testing.simulation.controls_of_wrappers import CONTROLS_OF_WRAPPERS
 from holdfast.testing.simulation.disk import SimulatedDisk
 from holdfast.testing.simulation.judging import Outcome, outcome_of, twin_of
 from holdfast.testing.simulation.plan import Plan, plan_of
 
 __all__ = ("CONTROLS", "Control", "noticed")
-
-Patch = Callable[[], None]
-
-
-class Control(Struct, frozen=True):
-    """A broken design: what it changes of whose attributes, which plans can show it, and by which promise."""
-
-    owners: tuple[tuple[Any, str], ...]
-    patch: Patch
-    shows: Callable[[Plan], bool]
-    promise: str
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """Have the design broken while inside."""
-        with ExitStack() as stack:
-            for owner, name in self.owners:
-                stack.callback(setattr, owner, name, getattr(owner, name))
-            self.patch()
-            yield
-        _BROKER.clear()
 
 
 def noticed(name: str, *, seed: int = 1, most: int = 200) -> tuple[int, Outcome] | None:
@@ -128,12 +102,13 @@ def _begins_now() -> None:
     Start._begun = from_now  # type: ignore[method-assign]
 
 
-def _kills(plan: Plan) -> bool:
-    return any(trouble.what in ("kill", "power") for trouble in plan.troubles)
-
-
 def _power(plan: Plan) -> bool:
     return plan.stores == "file" and any(trouble.what == "power" for trouble in plan.troubles)
+
+
+def _went_back(plan: Plan) -> bool:
+    """Whether the store loses commits by itself, and not because a replica takes its place."""
+    return plan.goes_back and not plan.moves
 
 
 def _torn(plan: Plan) -> bool:
@@ -158,7 +133,7 @@ def _late_and_killed(plan: Plan) -> bool:
 
 CONTROLS: Final[dict[str, Control]] = {
     "no look-up before sending again": Control(
-        ((Orders, "_find"),), without_look_up, lambda plan: _kills(plan) and plan.dedupe == "open", "P1"
+        ((Orders, "_find"),), without_look_up, lambda plan: kills(plan) and plan.dedupe == "open", "P1"
     ),
     "sent before its commit": Control(
         ((Orders, "__init__"), (Ledger, "commit")), effect_before_commit, lambda plan: plan.bots == 1, "P1"
@@ -168,7 +143,7 @@ CONTROLS: Final[dict[str, Control]] = {
     ),
     "acknowledged before it is written": Control(((Writer, "_write"),), _acknowledged_first, _torn, "P2"),
     "a store that went back is believed": Control(
-        ((Lineage, "check"), (start, "unknown_orders")), _never_compared, lambda plan: plan.goes_back, "P"
+        ((Lineage, "check"), (start, "unknown_orders")), _never_compared, _went_back, "P"
     ),
     "no fence on leases": Control(
         tuple((Lease, name) for name in ("checks", "check", "lost", "ensure")), _no_fence, _rivals, "P2"
@@ -177,7 +152,8 @@ CONTROLS: Final[dict[str, Control]] = {
         ((Orders, "_outlive"),), _not_found_is_believed, _late_and_killed, "P1"
     ),
     "a start at the market's present": Control(
-        ((Start, "_begun"),), _begins_now, lambda plan: plan.transparent and _kills(plan), "P3"
+        ((Start, "_begun"),), _begins_now, lambda plan: plan.transparent and kills(plan), "P3"
     ),
+    **CONTROLS_OF_WRAPPERS,
 }
 """Every control by name."""

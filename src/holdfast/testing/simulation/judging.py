@@ -1,4 +1,7 @@
-"""The verdict on a run: the three promises, checked on what it has left, and on what was noted while it went on."""
+"""The verdict on a run: the three promises, checked on what it has left, and on what was noted while it went on.
+
+Of a replicated store they are asked of the primary, also of one that was promoted; `mirroring` judges the replicas.
+"""
 
 import gc
 from collections import Counter
@@ -10,6 +13,7 @@ from holdfast.store import Store
 from holdfast.testing.compare import Picture, different, lost, stored
 from holdfast.testing.simulation.hushing import quiet
 from holdfast.testing.simulation.loop import nowhere
+from holdfast.testing.simulation.mirroring import Mirrored, mirrored, readable
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.running import Running
 
@@ -44,9 +48,12 @@ def _outcome_of(plan: Plan, *, trace: bool) -> Outcome:
     with quiet(running):
         try:
             running.run()
+            wrapped = running.ask(mirrored(running)) if plan.replicated else Mirrored()
             seen, events = running.ask(_found(running))
             halted = seen.halted
-            broken += _judged(plan, running, seen, events)
+            broken += _judged(plan, running, seen, events, wrapped)
+            if plan.encrypted:
+                broken += running.ask(readable(running.stores.bare(running.judge())))
         except Exception as error:  # whatever it is, it is a finding, and others are still to be tried
             broken.append(f"{type(error).__name__}: {error}")
         broken += running.wrong
@@ -74,12 +81,14 @@ async def _versions(store: Store) -> Counter[tuple[str, str]]:
     return Counter([(name, event.version) for name in names async for event in store.read(name)])
 
 
-def _judged(plan: Plan, running: Running, seen: Picture, events: Any) -> list[str]:
-    book = running.book
+def _judged(plan: Plan, running: Running, seen: Picture, events: Any, wrapped: Mirrored) -> list[str]:
+    book, servers = running.book, running.stores.servers.values()
     wrong = [f"P1: {line}" for line in book.doubled + book.unintended]
-    wrong += [f"P2: {line}" for line in lost(seen) + running.server.trespasses]
+    wrong += [f"P2: {line}" for line in lost(seen)]
+    wrong += [f"P2: {line}" for server in servers for line in server.trespasses]
     if not running.server.lost:
-        wrong += [f"P2: {line}" for line in book.lost(events)]
+        wrong += [f"P2: {line}" for line in book.lost(events, wrapped.missing)]
+    wrong += wrapped.wrong
     if plan.transparent:
         wrong += [f"P3: {line}" for line in different(twin_of(plan), seen)[:10]]
     return wrong
@@ -103,5 +112,8 @@ def _counted(running: Running) -> dict[str, int]:
     counts["orders"] += len(running.exchange.engine.orders())
     counts["commits"] += len(running.book.acknowledged)
     counts["requests"] += running.network.requests
+    views = [len(server.views) for server in running.stores.servers.values()]
+    counts["replicas compared"] += running.plan.replicated
+    counts["states of replicas compared"] += sum(views)
     counts["events"] += running.world.told
     return dict(counts)

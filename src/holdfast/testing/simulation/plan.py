@@ -5,7 +5,7 @@ Troubles are single things, each of which can be left out: what fails can be mad
 
 import random
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,48 +14,20 @@ from holdfast.broker.account import Dedupe
 from holdfast.testing.scenarios import SCENARIOS, Scenario
 from holdfast.testing.simulation.inventing import invented
 from holdfast.testing.simulation.network import HARMS
+from holdfast.testing.simulation.sparing import SPARE, SWITCH, troubles_of_replicas
+from holdfast.testing.simulation.trouble import KINDS, PLACES, Trouble, What
 
 __all__ = ("Pace", "Plan", "Stores", "Trouble", "plan_of")
 
 Pace = Literal["paced", "running"]
 Stores = Literal["file", "shared", "adapter"]
-What = Literal[
-    "kill", "power", "pause", "suspend", "clock", "full", "flush", "apart", "down", "back", "restore", "rows",
-    "lose", "lose answer", "cut", "cut answer", "delay", "delay answer", "repeat",
-]  # fmt: skip
-
-PLACES: Final = (
-    "checkpoint.files-flushed", "checkpoint.manifest-renamed", "checkpoint.manifest-written", "files.renamed",
-    "files.temp-written", "journal.acknowledged", "journal.flushed", "journal.frame-written", "lease.renewed",
-    "lease.taken", "live.candles-received", "live.carried-out", "live.committed", "live.decided", "open.locked",
-    "open.replayed", "open.segment-copied", "open.switched", "orders.looked-up", "orders.outcome-committed",
-    "orders.renewed", "orders.sending", "orders.sent", "orders.settled", "segment.created", "segment.named",
-    "start.bound", "start.committed", "start.settled", "streams.appended",
-)  # fmt: skip
-KINDS: Final = ("submit", "submit", "lookup", "cancel", "candles", "")
-
-
-class Trouble(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that goes wrong: at a time `at`, or as a bot reaches a `point` (or call of the disk) the `nth` time.
-
-    Those of the network meet the `nth` request of a kind to a server, `on` ("exchange/submit"). `seconds` is how long
-    it lasts, or by how much a clock is set. A store that goes `back` loses its `nth` newest commits, and a machine that
-    is to `restore` its files gets those of `seconds` before.
-    """
-
-    what: What
-    bot: int = 0
-    at: float = 0.0
-    point: str = ""
-    nth: int = 0
-    on: str = ""
-    seconds: float = 0.0
 
 
 class Plan(Struct, frozen=True, kw_only=True):
     """One run. `split` bots have symbols of their own; others want the same ones, and all but one of them wait.
 
-    `torn` says that jobs on threads meet each other half done; see `threads`.
+    `torn` says that jobs on threads meet each other half done; see `threads`. A `replicated` store has a replica on a
+    server of its own, which its followers ask every `poll` seconds what is new.
     """
 
     seed: str
@@ -70,6 +42,10 @@ class Plan(Struct, frozen=True, kw_only=True):
     lease: float = 2.0
     patient: bool = True
     cached: bool = False
+    encrypted: bool = False
+    observed: bool = False
+    replicated: bool = False
+    poll: float = 1.0
     slow: float = 1.0
     torn: bool = False
     dedupe: Dedupe = "open"
@@ -85,13 +61,22 @@ class Plan(Struct, frozen=True, kw_only=True):
     @property
     def goes_back(self) -> bool:
         """Whether the store loses commits that it has acknowledged."""
-        return any(trouble.what in ("back", "restore") for trouble in self.troubles)
+        return any(
+            trouble.what in ("back", "restore") and trouble.on != SPARE for trouble in self.troubles
+        ) or any(trouble.what == "promote" and trouble.on != SWITCH for trouble in self.troubles)
+
+    @property
+    def moves(self) -> bool:
+        """Whether the replica is to take the primary's place."""
+        return any(trouble.what == "promote" for trouble in self.troubles)
 
     @property
     def words(self) -> str:
         """The run in few words."""
         bots = f"{self.bots} bot{'s' if self.bots > 1 else ''}{' with symbols of their own' if self.split else ''}"
-        return f"{self.scenario.name}, {self.pace} market, {self.stores} store, {bots}"
+        options = ("encrypted", "observed", "replicated", "cached")
+        store = " ".join([*(name for name in options if getattr(self, name)), self.stores])
+        return f"{self.scenario.name}, {self.pace} market, {store} store, {bots}"
 
 
 def plan_of(seed: int, number: int) -> Plan:
@@ -125,16 +110,32 @@ def plan_of(seed: int, number: int) -> Plan:
         torn=stores == "file" and chance.random() < 0.4,
         checkpoint_seconds=chance.choice((0.05, 0.5, 60.0)),
     )
-    return _troubled(plan, chance)
+    return _spared(_troubled(plan, chance))
+
+
+def _long(plan: Plan) -> float:
+    return 2.0 if plan.pace == "paced" else 20 * 60 / plan.speed
 
 
 def _troubled(plan: Plan, chance: random.Random) -> Plan:
-    long = 2.0 if plan.pace == "paced" else 20 * 60 / plan.speed
+    long = _long(plan)
     many = chance.choice((1, 2, 3, 5, 8))
     troubles = [_trouble(plan, chance, long) for _ in range(many)]
     if chance.random() < 0.35:
         troubles += _while_sending(plan, chance)
     return replace(plan, troubles=tuple(troubles))
+
+
+def _spared(plan: Plan) -> Plan:
+    """Return a plan with wrappers around its store, and what befalls a replica: other chances stay as they are."""
+    chance = random.Random(f"{plan.seed}/wrappers")  # noqa: S311  # repeatable on purpose
+    plan = replace(plan, encrypted=chance.random() < 0.2, observed=chance.random() < 0.15)
+    if plan.stores == "adapter" or chance.random() < 0.6:
+        return plan
+    moves = chance.random() < 0.5 and not plan.goes_back
+    spared = troubles_of_replicas(chance, bots=plan.bots, long=_long(plan), moves=moves)
+    poll = chance.choice((0.1, 1.0))
+    return replace(plan, replicated=True, poll=poll, troubles=(*plan.troubles, *spared))
 
 
 def _while_sending(plan: Plan, chance: random.Random) -> list[Trouble]:

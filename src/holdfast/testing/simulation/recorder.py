@@ -5,7 +5,7 @@ with the intents that were durable by then.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from holdfast.errors import HoldfastError
@@ -46,12 +46,17 @@ class Book:
         if isinstance(value, dict) and isinstance(intent := value.get("intent"), dict):
             self.intents.add(intent["client_id"])
 
-    def lost(self, stored: Counter[tuple[str, CommitId]]) -> list[str]:
-        """Return what a store that holds these events of these commits has lost, torn, or taken although it refused."""
+    def lost(self, stored: Counter[tuple[str, CommitId]], missing: Collection[CommitId] = ()) -> list[str]:
+        """Return what a store that holds these events of these commits has lost, torn, or taken although it refused.
+
+        Those `missing` are known to be, and are there in no part.
+        """
         wrong = []
         for commit_id, streams in self.asked.items():
             there = {stream: stored[stream, commit_id] for stream in streams}
-            if commit_id in self.acknowledged and there != streams:
+            if commit_id in missing:
+                wrong += [f"commit {commit_id} was left behind, and there is {there}"] * any(there.values())
+            elif commit_id in self.acknowledged and there != streams:
                 wrong.append(
                     f"commit {commit_id} was acknowledged with {dict(streams)}, and there is {there}"
                 )

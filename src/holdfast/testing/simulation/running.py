@@ -14,27 +14,24 @@ from holdfast.errors import (
     Unknown,
     WentBack,
 )
-from holdfast.persist.adapter_store import AdapterStore
 from holdfast.runtime.live.patience import Patience
 from holdfast.store import Store
-from holdfast.store.backends.file.store import FileStore
-from holdfast.store.wrappers.cached import Cached
 from holdfast.testing.bots import PATIENCE, traded_on
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.scenarios import desk_of, market_of
 from holdfast.testing.simulation.exchange import URL, ClientSession, Met, exchange_of
+from holdfast.testing.simulation.moving import Operator
 from holdfast.testing.simulation.network import Network
 from holdfast.testing.simulation.plan import Plan
 from holdfast.testing.simulation.process import Machine, SimulatedProcess
 from holdfast.testing.simulation.recorder import Book, Recorder
-from holdfast.testing.simulation.rows import rows_of
-from holdfast.testing.simulation.server import SharedClient, StoreServer
+from holdfast.testing.simulation.server import SERVER, StoreServer
+from holdfast.testing.simulation.stores import Stores
 from holdfast.testing.simulation.troubling import Troubles
 from holdfast.testing.simulation.world import World
 
 __all__ = ("Running",)
 
-FOLDER: Final = "/srv/bot/data"
 LONGEST: Final = 3_600.0
 SETTLING: Final = 30.0
 """Seconds after which a request that somebody has sent has arrived, or never will."""
@@ -60,20 +57,33 @@ class Running:
         )  # fmt: skip
         scenario = plan.scenario
         self.exchange = exchange_of(self.world, scenario, market_of({scenario.name: scenario}), options)
-        self.server = StoreServer(self.world)
+        self.stores = Stores(plan, self.world, self.network)
+        self.operator = Operator(self)
         self._met: Met = {}
         self._processes: dict[int, SimulatedProcess] = {}
         self._lives = [0] * plan.bots
         self._done: set[int] = set()
+        self._held = False
         self.troubles = Troubles(self.world, self.network, self, plan.troubles)
         self._judge: SimulatedProcess | None = None
         self._all: list[SimulatedProcess] = []
 
     # What troubles can be done to.
 
+    @property
+    def server(self) -> StoreServer:
+        """The server that bots share where they share one."""
+        return self.stores.servers[SERVER]
+
     def machine_of(self, bot: int) -> Machine:
         """Return where a bot runs."""
         return self.machines[bot % len(self.machines)]
+
+    @property
+    def lost(self) -> bool:
+        """Whether the store has lost, on purpose, what it had acknowledged."""
+        promotion = self.operator.promotion
+        return bool(self.server.lost) or (promotion is not None and promotion.loss is not None)
 
     def process_of(self, bot: int) -> SimulatedProcess | None:
         """Return a bot's process, None where it has none now."""
@@ -83,6 +93,26 @@ class Running:
         """Note that a bot's process has ended by force; it starts again in so many seconds."""
         del self._processes[bot]
         self.world.after(down, lambda: self._start(bot))
+
+    def stop(self) -> None:
+        """End every bot; none starts again before `go_on`."""
+        self._held = True
+        for bot in list(self._processes):
+            self._processes.pop(bot).kill()
+
+    def go_on(self) -> None:
+        """Start every bot that is not done."""
+        self._held = False
+        for bot in range(self.plan.bots):
+            self._start(bot)
+        self._see_whether_over()
+
+    def process(self, machine: Machine, name: str) -> SimulatedProcess:
+        """Return a new process."""
+        plan = self.plan
+        process = SimulatedProcess(self.world, machine, name, slow=plan.slow, torn=plan.torn)
+        self._all.append(process)
+        return process
 
     # The run.
 
@@ -97,7 +127,7 @@ class Running:
 
     def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Return what some work comes to, in a process of its own, after the run."""
-        process = self._judging()
+        process = self.judge()
         self.world.over = False
         task = process.start(work)
         task.add_done_callback(lambda _: setattr(self.world, "over", True))
@@ -106,10 +136,9 @@ class Running:
 
     def reading(self) -> Store:
         """Return the store as it is found after the run: on files, after a power cut of the machine."""
-        process = self._judging()
-        if self.plan.stores == "shared":
-            return self.server.store
-        return self._local(process)
+        plan, process = self.plan, self.judge()
+        plain = not (plan.replicated or plan.encrypted or plan.cached or plan.observed)
+        return self.server.store if plain and plan.stores == "shared" else self.stores.of(process)
 
     def bury(self) -> None:
         """End every process, and let go of all that the run has made."""
@@ -119,37 +148,39 @@ class Running:
             process.loop.bury()
         self.world.end()
 
-    def _judging(self) -> SimulatedProcess:
+    def judge(self) -> SimulatedProcess:
+        """Return who looks at what is left, and to whom everything answers."""
         if self._judge is None:
-            machine = self.machines[0]
-            machine.root = machine.root.after_cut(lambda: False)
-            machine.full, machine.bad_flushes, machine.bad_rows = False, 0, 0
-            self._judge = SimulatedProcess(self.world, machine, "judge")
-            self._all.append(self._judge)
+            self.network.calm()
+            for server in self.stores.servers.values():
+                server.full = False
+            self._judge = self.judge_of(self.machines[0], "judge")
         return self._judge
 
+    def judge_of(self, machine: Machine, name: str) -> SimulatedProcess:
+        """Return who looks at a machine after a power cut that has kept nothing but what was flushed."""
+        machine.root = machine.root.after_cut(lambda: False)
+        machine.full, machine.bad_flushes, machine.bad_rows = False, 0, 0
+        return self.process(machine, name)
+
     def _start(self, bot: int) -> None:
-        if bot in self._done or bot in self._processes:
+        if self._held or bot in self._done or bot in self._processes:
             return
         self._lives[bot] += 1
         if self._lives[bot] > LIVES:
             self.wrong.append(f"bot {bot} does not come to its end in {LIVES} lives")
             self.world.over = True
             return
-        name = f"bot{bot}.{self._lives[bot]}"
-        process = SimulatedProcess(
-            self.world, self.machine_of(bot), name, slow=self.plan.slow, torn=self.plan.torn
-        )
+        process = self.process(self.machine_of(bot), f"bot{bot}.{self._lives[bot]}")
         process.passing = lambda point: self.troubles.reached(bot, process, point)
         self._processes[bot] = process
-        self._all.append(process)
         self.world.counts["lives"] += 1
         task = process.start(self._live(bot, process))
         task.add_done_callback(lambda task: self._ended(bot, process, task))
 
     async def _live(self, bot: int, process: SimulatedProcess) -> dict[str, Any]:
         plan = self.plan
-        store = Recorder(self._store(process), self.book, process)
+        store = Recorder(self.stores.of(process), self.book, process)
         desk = desk_of(
             plan.scenario,
             store=store,
@@ -178,7 +209,10 @@ class Running:
         if error is None:
             self._finished(bot)
             return
-        if isinstance(error, Orphaned) and self.server.lost:  # as it must, where the store has lost orders
+        if isinstance(error, WentBack) and self.operator.unaccepted:  # every start is told, and has halted
+            self._finished(bot)
+            return
+        if isinstance(error, Orphaned) and self.lost:  # as it must, where the store has lost orders
             self.refused.append(str(error))
             self._finished(bot)
             return
@@ -189,28 +223,10 @@ class Running:
 
     def _finished(self, bot: int) -> None:
         self._done.add(bot)
-        self.world.over = len(self._done) == self.plan.bots
+        self._see_whether_over()
 
-    def _store(self, process: SimulatedProcess) -> Store:
-        store = self._uncached(process)
-        return Cached(store, size=100, max_age=60.0, clock=process) if self.plan.cached else store
-
-    def _uncached(self, process: SimulatedProcess) -> Store:
-        if self.plan.stores == "shared":
-            return SharedClient(process, self.network, self.server)
-        return self._local(process)
-
-    def _local(self, process: SimulatedProcess) -> Store:
-        if self.plan.stores == "adapter":
-            options: Any = {"clock": process, "ids": process.ids, "disk": process.disk}
-            return AdapterStore({"signal": rows_of(process)}, base_dir=FOLDER, **options)
-        return self._files(process)
-
-    def _files(self, process: SimulatedProcess) -> FileStore:
-        return FileStore(
-            FOLDER, clock=process, ids=process.ids, disk=process.disk, threads=process.threads,
-            segment_bytes=self.plan.segment_bytes, checkpoint_seconds=self.plan.checkpoint_seconds,
-        )  # fmt: skip
+    def _see_whether_over(self) -> None:
+        self.world.over = len(self._done) == self.plan.bots and not self.operator.under_way
 
     def reached(self, point: str) -> None:
         """Take the place of `points.reached`."""

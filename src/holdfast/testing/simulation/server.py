@@ -7,12 +7,13 @@ commit whose it was, and by whom the strategies and symbols in it were held at t
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from holdfast.errors import NotOpen, Unavailable
+from holdfast.errors import NotOpen, StoreFull, Unavailable
 from holdfast.store import Append, Change, CommitId, Durability, Event, Key, Names, Record, Store
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.store.lineage import Lineage
 from holdfast.store.workers import WORKER, owner_key, worker_key, worker_of
 from holdfast.system import Process
+from holdfast.testing.simulation.chronicle import View, view_of
 from holdfast.testing.simulation.exchange import ExchangeClock
 from holdfast.testing.simulation.network import Cut, Network
 from holdfast.testing.simulation.process import SimulatedProcess
@@ -28,12 +29,20 @@ TIMEOUT: Final = 2.0
 
 
 class StoreServer:
-    """The server: one namespace, in which every commit happens at one instant. `trespasses` are those of non-owners.
+    """A server: one namespace, in which every commit happens at one instant. `trespasses` are those of non-owners.
 
-    `epoch` changes when it fails over: connections of before are cut.
+    `epoch` changes when it fails over: connections of before are cut. `full` says that it has no room left. A replica
+    is written to by whoever follows, not by owners; `views` are what could be read of it after each of its commits.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, name: str = SERVER, *, replica: bool = False) -> None:
+        self.name = name
+        self.replica = replica
+        self.opened: Callable[[Record], Record] = lambda record: (
+            record
+        )  # who has the key of what is encrypted
+        self.views: list[View] = []
+        self.full = False
         self._clock = ExchangeClock(world)
         self._commits: list[tuple[CommitId, tuple[Change, ...]]] = []
         self.store = self._empty()
@@ -52,10 +61,14 @@ class StoreServer:
         """Make all changes or none; return the id and the head. Raises Cut on a connection of an earlier epoch."""
         self.check(epoch)
         if commit_id not in self.store._recent:
-            strangers = self._strangers(changes, process)
+            if self.full:
+                raise StoreFull(f"{self.name} has no room left")
+            strangers = [] if self.replica else self._strangers(changes, process)
             at_once(self.store.commit(changes, commit_id=commit_id))
             self.trespasses += strangers
             self._commits.append((commit_id, tuple(changes)))
+            if self.replica:
+                self.views.append(view_of(self.store))
         return commit_id, self.store.head
 
     def check(self, epoch: int) -> None:
@@ -79,8 +92,9 @@ class StoreServer:
         for name in sorted(names):
             _, strategy, symbol = name.split(".", 2)
             [owner] = at_once(self.store.get(owner_key((strategy, symbol))))
-            [worker] = at_once(self.store.get(worker_key(worker_of(owner)))) if owner is not None else [None]
-            if worker is None or WORKER.from_document(worker.value).process != process:
+            by = None if owner is None else worker_key(worker_of(self.opened(owner)))
+            [worker] = [None] if by is None else at_once(self.store.get(by))
+            if worker is None or WORKER.from_document(self.opened(worker).value).process != process:
                 wrong.append(f"process {process.pid} of {process.host} committed about {symbol}, not its own")
         return wrong
 
@@ -103,7 +117,7 @@ class SharedClient(Store):
     shared = True
 
     def __init__(self, process: SimulatedProcess, network: Network, server: StoreServer) -> None:
-        self.url = "simulated://store"
+        self.url = f"simulated://{server.name}"
         self.namespace = "default"
         self._process = process
         self._network = network
@@ -190,7 +204,7 @@ class SharedClient(Store):
 
     async def _call(self, kind: str, act: Callable[[], T], *, unknown: bool = False) -> T:
         try:
-            return await self._network.call(self._process, SERVER, kind, act, within=TIMEOUT)
+            return await self._network.call(self._process, self._server.name, kind, act, within=TIMEOUT)
         except (TimeoutError, Cut) as error:
             self._epoch = 0
             raise Unavailable(f"{self.url}: {error}", unknown=unknown) from error

@@ -98,6 +98,8 @@ _NO_HARM = frozenset(
         "lost answers of rows",
         "network: unreachable",
         "orders",
+        "replicas compared",
         "requests",
+        "states of replicas compared",
     }
 )

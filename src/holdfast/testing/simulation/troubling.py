@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from holdfast.testing.simulation.files import Folder, some
+from holdfast.testing.simulation.moving import Operator
 from holdfast.testing.simulation.network import HARMS, Network
 from holdfast.testing.simulation.plan import Plan, Trouble
 from holdfast.testing.simulation.process import Machine, SimulatedProcess
 from holdfast.testing.simulation.server import SERVER, StoreServer
+from holdfast.testing.simulation.stores import Stores
 from holdfast.testing.simulation.world import Gone, World
 
 __all__ = ("Bots", "Troubles")
@@ -18,7 +20,8 @@ class Bots(Protocol):
     """The bots of a run, as far as somebody can do something to them."""
 
     plan: Plan
-    server: StoreServer
+    stores: Stores
+    operator: Operator
 
     def machine_of(self, bot: int) -> Machine:
         """Return where a bot runs."""
@@ -79,7 +82,8 @@ class Troubles:
             return
         for bot in range(self._bots.plan.bots):
             self._kill(Trouble(what="kill", bot=bot, seconds=0.1))
-        machine.root, self._bots.server.lost = copy, self._bots.server.lost + 1
+        machine.root = copy
+        self._bots.stores.servers[SERVER].lost += 1
         self._world.counts["restore"] += 1
         self._world.tell("world", f"restore {machine.name}")
 
@@ -129,9 +133,12 @@ class Troubles:
         self._bots.machine_of(trouble.bot).wrong += int(trouble.seconds * 1000)
 
     def _full(self, trouble: Trouble) -> None:
-        machine = self._bots.machine_of(trouble.bot)
-        machine.full = True
-        self._world.after(trouble.seconds, lambda: setattr(machine, "full", False))
+        servers = self._bots.stores.servers
+        disk: StoreServer | Machine = (
+            servers[trouble.on] if trouble.on else self._bots.machine_of(trouble.bot)
+        )
+        disk.full = True
+        self._world.after(trouble.seconds, lambda: setattr(disk, "full", False))
 
     def _flush(self, trouble: Trouble) -> None:
         self._bots.machine_of(trouble.bot).bad_flushes += 1
@@ -149,9 +156,13 @@ class Troubles:
         self._world.after(trouble.seconds, lambda: self._network.down.subtract([trouble.on]))
 
     def _back(self, trouble: Trouble) -> None:
-        """Let the store's server fail over to a replica that lags behind."""
-        self._down(Trouble(what="down", on=SERVER, seconds=trouble.seconds))
-        self._bots.server.go_back(trouble.nth)
+        """Let a store's server fail over to a replica of its own that lags behind."""
+        on = trouble.on or SERVER
+        self._down(Trouble(what="down", on=on, seconds=trouble.seconds))
+        self._bots.stores.servers[on].go_back(trouble.nth)
+
+    def _promote(self, trouble: Trouble) -> bool:
+        return self._bots.operator.begin(trouble)
 
 
 def _awake(machine: Machine, stopped: Sequence[SimulatedProcess], seconds: float) -> None:
