@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from holdfast.errors import InvalidOption
+from holdfast.testing.evidence.ledger import Broken, Ledger
 from holdfast.testing.fuzzing import CONTROLS, PromiseBroken, Target, crash_of, examined, target_of
 from holdfast.testing.fuzzing.campaign import Tally, main, noticed
 from holdfast.testing.fuzzing.controls import right
@@ -103,6 +104,17 @@ def test_a_campaign_goes_on_and_what_it_found_is_played_again(
     assert "Traceback" in capsys.readouterr().out
     Path(path).write_bytes(b"")
     assert main(["--replay", path, RAW]) == 0
+
+
+def test_what_is_fed_is_counted_into_the_ledger_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "evidence.jsonl")
+    asked = [RAW, "times", "--minutes", "0.001", "--out", str(tmp_path)]
+    assert main([*asked, "--ledger", str(ledger.path)]) == main([*asked, "--ledger", str(ledger.path)]) == 1
+    tallies = [msgspec.json.decode(kept.read_bytes(), type=Tally) for kept in tmp_path.glob("fuzz-*.json")]
+    total = ledger.total("fuzzing", "all")
+    assert total["inputs"] == sum(tally.inputs for tally in tallies) >= 800
+    assert total["crashes"] == len(ledger.lines(Broken)) == sum(len(tally.crashes) for tally in tallies) > 0
+    assert all(RAW in broken.replay for broken in ledger.lines(Broken))
 
 
 def test_what_cannot_run_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

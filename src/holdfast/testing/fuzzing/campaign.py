@@ -19,6 +19,7 @@ from msgspec import Struct
 from rich.console import Console
 
 from holdfast.errors import HoldfastError
+from holdfast.testing.fuzzing.counting import Counting
 from holdfast.testing.fuzzing.guessing import examined, guessed
 from holdfast.testing.fuzzing.led import Lap, NotThere, led
 from holdfast.testing.fuzzing.spraying import rained, sprayed
@@ -153,13 +154,26 @@ def _run(asked: argparse.Namespace, targets: Sequence[Target], console: Console)
         console.print(f"  broken on purpose, {name}: {'noticed' if found else 'NOT NOTICED'}")
         if not found:
             return 1
-    tallies = [_Campaign(asked, target, console).run(60 * asked.minutes) for target in targets]
+    counting = Counting(asked.ledger) if asked.ledger else None
+    tallies = [
+        _counted(_Campaign(asked, target, console), 60 * asked.minutes, counting) for target in targets
+    ]
     facts = {
         "seed": asked.seed, "engine": asked.engine, "targets": len(tallies),
         "inputs": sum(tally.inputs for tally in tallies), "crashes": sum(len(tally.crashes) for tally in tallies),
     }  # fmt: skip
     console.print(msgspec.json.encode(facts).decode(), markup=False)
     return 1 if any(tally.crashes for tally in tallies) else 0
+
+
+def _counted(campaign: _Campaign, seconds: float, counting: Counting | None) -> Tally:
+    """Fuzz a target, and count what is new."""
+    inputs, known = campaign.tally.inputs, {*campaign.tally.crashes}
+    tally = campaign.run(seconds)
+    if counting is not None:
+        new = {kind: path for kind, path in tally.crashes.items() if kind not in known}
+        counting.count(tally.inputs - inputs, new, replay=_command(Path("{}"), tally.target))
+    return tally
 
 
 def _again(path: Path, target: Target, console: Console) -> int:
@@ -182,6 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--replay", type=Path, metavar="FILE", help="feed this input to TARGET, and tell its story"
     )
+    parser.add_argument("--ledger", type=Path, help="count into this ledger, too: docs/evidence.jsonl")
     parser.add_argument("--list", action="store_true", help="list the targets and what each promises")
     parser.add_argument("--out", type=Path, default=Path(".campaign"))
     return parser

@@ -56,10 +56,12 @@ def examined(
 def guessed(
     target: Target, *, seconds: float, number: int, known: frozenset[str]
 ) -> Iterator[tuple[int, Crash | None]]:
-    """Go on for so long; yield after each round how many inputs it had, and what it found."""
+    """Go on for so long, a round at least; yield after each how many inputs it had, and what it found."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         crash = examined(target, examples=ROUND, number=number, known=known)
         yield ROUND, crash
         known |= frozenset() if crash is None else {crash.kind}
         number += 1
+        if time.monotonic() >= end:
+            return

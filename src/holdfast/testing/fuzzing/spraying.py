@@ -53,13 +53,15 @@ def sprayed(
 def rained(
     target: Target, *, seconds: float, number: int, known: frozenset[str]
 ) -> Iterator[tuple[int, Crash | None]]:
-    """Go on for so long; yield after each round of a second how many inputs it had, and what it found."""
+    """Go on for so long, a round at least; yield after each, a second, how many inputs it had, and what it found."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
+    while True:
         fed, crash = sprayed(target, number=number, seconds=min(ROUND, seconds), known=known)
         yield fed, crash
         known |= frozenset() if crash is None else {crash.kind}
         number += 1
+        if time.monotonic() >= end:
+            return
 
 
 def _shortest(target: Target, crash: Crash) -> Crash:
