@@ -15,7 +15,7 @@ import pytest
 from holdfast.cli.app import run
 
 COMMAND = [sys.executable, "-c", "from holdfast.cli import main; main()"]
-DEADLINE = 110.0
+DEADLINE = 200.0
 
 # In a trade most of the time: one is over within minutes, and the next is asked for at once.
 EAGER = """

@@ -67,7 +67,7 @@ def mongo() -> Iterator[str]:
 def script(name: str, *words: object, cwd: Path) -> str:
     """Run an example as a person does, and return what it printed."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, words)]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -139,7 +139,7 @@ def own_test(cwd: Path, url: str, *, folder: Path = EXAMPLES) -> tuple[int, str]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null"]
     done = subprocess.run(
         [*command, str(folder / "test_redis_adapter.py")],
-        cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
+        cwd=cwd, capture_output=True, text=True, timeout=200, check=False,
         env={**os.environ, "REDIS_URL": url, "PYTHONPATH": str(folder)},
     )  # fmt: skip
     return done.returncode, done.stdout.strip().splitlines()[-1].partition(" in ")[0]

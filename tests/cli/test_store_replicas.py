@@ -367,7 +367,7 @@ main(sys.argv[2:])
 def killed_at(point: str, *words: str) -> int:
     """Run a command that dies at a crash point; return how it ended."""
     asked = [sys.executable, "-c", KILLED, point, *words]
-    return subprocess.run(asked, capture_output=True, timeout=60, check=False).returncode
+    return subprocess.run(asked, capture_output=True, timeout=200, check=False).returncode
 
 
 @pytest.mark.crash
@@ -394,13 +394,20 @@ def test_a_promotion_that_is_killed_goes_on(here: Here, place: Place) -> None:
     assert (done.summary["epoch"], done.summary["number"], done.summary["loss"]) == (2, 55, None)
 
 
+WAITS = """
+    while ctx.state["asked"] == 15 and not Path("go").exists():
+        Path("waits").touch()
+        time.sleep(0.01)
+    side ="""
+"""In the middle of the market, whatever it takes until the bot is killed."""
+
+
 @pytest.mark.crash
 @pytest.mark.server("postgres", "redis")
 def test_a_failover_as_the_page_says(here: Here, folder: Path) -> None:
     """The bot and the primary's server are killed; then a bot goes on where the replica was, once a person said so."""
-    slow = EAGER.replace("    ctx.state[", "    time.sleep(0.03)\n    ctx.state[", 1)
-    (folder / "bot.py").write_text(f"import time\n{slow}")
-    here("candles", folder / "candles.csv", "--minutes", 900)
+    waits = EAGER.replace('"5m"', '"5m", timeout=250').replace("\n    side =", WAITS)
+    (folder / "bot.py").write_text(f"import time\nfrom pathlib import Path\n{waits}")
 
     def live(store: str, *words: str) -> tuple[str, ...]:
         where = ("--candles", "BTCUSDT=candles.csv", "--store", store)
@@ -410,17 +417,18 @@ def test_a_failover_as_the_page_says(here: Here, folder: Path) -> None:
         return process(*words, cwd=folder)
 
     with PostgresServer() as primary, RedisServer(appendfsync="everysec") as spare:
-        first = f"{primary.url}?connect_timeout=1"
-        both = followed_by(first, spare.url)
+        first = f"{primary.url}?connect_timeout=1"  # when it is gone, nobody wants to wait for it
+        gone, both = followed_by(first, spare.url), followed_by(primary.url, spare.url)
         with running(*live(both), cwd=folder) as bot:
-            bot.until(lambda one: one.out.count('"Closed"') >= 2)
+            bot.until(lambda one: (folder / "waits").exists() and one.out.count('"Closed"') >= 2)
             beside = here("store", "replicas", both, "--json")
             assert beside.code == 0
             assert beside.of_type("replica")[0]["state"] == "following"
             primary.kill()
             bot.process.send_signal(signal.SIGKILL)
+        (folder / "go").touch()
 
-        away = here("store", "replicas", both)
+        away = here("store", "replicas", gone)
         assert away.code == 1
         assert "a replica (following), at commit " in away.err
         done = here("store", "promote", spare.url, "--old", first, "--yes", "--json")

@@ -24,7 +24,7 @@ def candles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def demo(*options: str) -> tuple[int, list[dict[str, Any]], str]:
     command = [sys.executable, "-c", MAIN, "demo", "--json", *options]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=100)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=250)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
