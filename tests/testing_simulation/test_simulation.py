@@ -24,6 +24,8 @@ RUNS = 24
 WRAPPED = 12
 
 SEED_OF_CONTROLS = 1
+FOUND = ((1, 79), (5, 82), (5, 228), (6, 2055))
+"""Runs, by seed and number, that once broke a promise or never ended; see the fixes' own tests for what it was."""
 SHOWN = (1, 3, 6, 13)
 
 TRACES = f"""
@@ -69,6 +71,13 @@ def test_some_runs_with_wrappers_keep_every_promise() -> None:
             tried += 1
     assert counts["promote"]
     assert counts["states of replicas compared"] > 10 * WRAPPED
+
+
+@pytest.mark.parametrize(("seed", "number"), FOUND)
+def test_what_was_found_once_stays_mended(seed: int, number: int) -> None:
+    outcome = again(seed, number)
+    assert not outcome.broken
+    assert outcome.seconds < 600.0
 
 
 @pytest.mark.parametrize("name", CONTROLS)

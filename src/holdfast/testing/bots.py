@@ -42,6 +42,8 @@ class WishingExchange(SimulatedExchange):
 
     async def _have(self, run: LiveRun, wish: Wish) -> None:
         [seat] = [status for status in run.status() if status.symbol == wish.symbol]
+        if seat.halted:  # nothing is done for it any more: the wish would be refused
+            return
         if wish.kind == "stop" and not seat.stopped:
             await run.stop(wish.symbol)
         elif wish.kind == "close" and seat.status == "open":
@@ -117,9 +119,8 @@ async def ended(desk: Desk, run: LiveRun, made: list[WishingExchange]) -> tuple[
         if made:
             made[0].run = run
         count += 1
-        over = over or (
-            isinstance(event, Stopped) and event.reason == MARKET_ENDED
-        )  # a replica may be told of last
+        ends = isinstance(event, Stopped) and event.reason == MARKET_ENDED
+        over = over or ends  # what a replica lacks may be told after that
         halted = [seat.halted for seat in run.status() if seat.halted]
         if halted and len(halted) == len(run.status()):
             run.detach()
