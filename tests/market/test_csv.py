@@ -199,6 +199,7 @@ def test_a_packed_file_that_unpacks_without_an_end_is_refused(
         (f"{HEADER}\n,,,,,\n,,,,,\n", "no candle"),
         (f"{HEADER}\n{'9' * 40},1,1,1,1,1", "neither ISO 8601"),
         (f"{HEADER}\n{10**23},1,1,1,1,1", "neither ISO 8601"),
+        (f"{HEADER}\n1704067200000\0,1,1,1,1,1", "neither ISO 8601"),
         (f"{HEADER}\n1704067200,1,1,1,1,1\n1704067260,1,1,1,1,1\n{2**61 + 1704067320},1,1,1,1,1", "line 4"),
     ],
 )
