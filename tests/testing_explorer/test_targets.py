@@ -28,7 +28,7 @@ COVERED = Plan("covered", (Life(("commit", "checkpoint"), kill=3, point=RENAMED)
 
 
 def traced(name: str, plan: Plan) -> Trace:
-    for _ in range(5):
+    for _ in range(30):  # a kill that cuts a write in two is rare, and never the rule
         with TemporaryDirectory() as folder:
             try:
                 arguments = [name, folder, msgspec.json.encode(plan).decode()]

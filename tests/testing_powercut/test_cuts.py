@@ -27,12 +27,40 @@ def cut_off(file_system: str) -> str:
     return file_system
 
 
-def cut(file_system: str, design: str, count: int) -> list[Cut]:
+MOST = 60
+"""Cuts, where three do not come upon what is to be seen: a slow machine has hardly begun when its power goes."""
+
+
+def cut(file_system: str, design: str, enough: Callable[[list[Cut]], bool]) -> list[Cut]:
+    """Return three cuts, and more until that is enough."""
     with LoopDisk(file_system) as made:
+        found = list[Cut]()
         running = cuts(
             made, designs.without_end, design, check=designs.check, chance=random.Random(design), longest=0.05
         )
-        return list(islice(running, count))
+        for each in islice(running, MOST):
+            found.append(each)
+            if len(found) >= 3 and enough(found):
+                break
+        return found
+
+
+def played(name: str, file_system: str, count: int, enough: Callable[[list[Cut]], bool]) -> list[Cut]:
+    """Return the cuts of a campaign's turn, and of more turns until that is enough."""
+    found = list[Cut]()
+    for number in range(MOST // count):
+        found += campaign.play(name, file_system, "test", number, count)
+        if enough(found):
+            break
+    return found
+
+
+def acknowledged(found: list[Cut]) -> bool:
+    return any(each.acknowledged for each in found)
+
+
+def noticed(found: list[Cut]) -> bool:
+    return any(each.problems for each in found)
 
 
 def mounted() -> str:
@@ -68,30 +96,29 @@ def test_what_was_flushed_is_there_and_nothing_else(cut_off: str) -> None:
     [("full_recipe", True), ("unflushed_log", False), ("sqlite_full", True), ("sqlite_normal", False)],
 )
 def test_designs(cut_off: str, design: str, holds: bool) -> None:
-    found = cut(cut_off, design, 3)
-    assert sum(each.acknowledged for each in found) > 0
-    assert all(not each.problems for each in found) is holds, found
+    found = cut(cut_off, design, acknowledged if holds else noticed)
+    assert acknowledged(found)
+    assert noticed(found) is not holds, found
 
 
 @ON
 def test_a_store_and_one_that_never_flushes(
     cut_off: str, record_property: Callable[[str, object], None]
 ) -> None:
-    good = campaign.play("file", cut_off, "test", 0, 2)
+    good = played("file", cut_off, 2, acknowledged)
     record_property("cuts", len(good))
-    assert [each.problems for each in good] == [(), ()]
-    assert sum(each.acknowledged for each in good) > 0
-    bad = campaign.play("tests.testing_explorer.broken:nothing_flushed", cut_off, "test", 0, 5)
-    assert any(each.problems for each in bad)
+    assert not noticed(good), good
+    assert acknowledged(good)
+    assert noticed(played("tests.testing_explorer.broken:nothing_flushed", cut_off, 5, noticed))
 
 
 @pytest.mark.server("redis")
 @pytest.mark.parametrize("file_system", ["ext4"])
 def test_a_server_on_the_disk(cut_off: str, record_property: Callable[[str, object], None]) -> None:
-    found = campaign.play("redis", cut_off, "test", 0, 2)
+    found = played("redis", cut_off, 2, acknowledged)
     record_property("cuts", len(found))
-    assert [each.problems for each in found] == [(), ()]
-    assert sum(each.acknowledged for each in found) > 0
+    assert not noticed(found), found
+    assert acknowledged(found)
 
 
 @pytest.mark.parametrize("file_system", ["ext4"])
@@ -129,7 +156,7 @@ def test_nothing_stays_mounted_when_we_are_killed(cut_off: str) -> None:
     assert place in mounted()
     child.kill()
     child.communicate()
-    for _ in range(200):
+    for _ in range(5_000):
         if place not in mounted() and not Path(place).exists():
             return
         subprocess.run(["sleep", "0.02"], check=True)
