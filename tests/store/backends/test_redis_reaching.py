@@ -198,7 +198,9 @@ async def test_out_of_memory_refuses_new_work_whole_and_lets_vital_commits_throu
         async with open_store(server.url, namespace=fresh()) as store:
             with pytest.raises(StoreFull, match="maxmemory"):
                 await fill(store)
-            server.ask("CONFIG", "SET", "maxmemory", "2mb")  # full it is, whatever buffers the server lets go of
+            server.ask(
+                "CONFIG", "SET", "maxmemory", "2mb"
+            )  # full it is, whatever buffers the server lets go of
             last = await store.last_number("history")
             with pytest.raises(StoreFull):
                 await store.commit([Put(A, 1), Append("history", -1)])
