@@ -23,17 +23,9 @@ NEVER: Final = -1
 @check(Level.ATOMIC, promise="a get of keys that only change together never sees them apart")
 async def seen_whole(case: Case) -> None:
     """Commit all keys and an event again and again, while tasks read them, through other store objects too."""
-    namespace = case.namespace()
-    store = await case.store(namespace)
-    readers: list[Store] = [store, store]
-    if case.subject.found.shared and case.subject.keeps:
-        readers.append(await case.store(namespace))
+    store, *others = await case.stores()
     writing = asyncio.ensure_future(_write(store, case.much(25)))
-    seen = [Seen(reader, own=reader is store) for reader in readers]
-    watching = [asyncio.ensure_future(one.until(writing.done)) for one in seen]
-    await writing
-    await asyncio.gather(*watching)
-    _judge(case, [one.answer for one in seen])
+    await _seen_during(case, writing, store, others)
 
 
 @check(
@@ -60,9 +52,8 @@ async def seen_whole_by_readers(case: Case) -> None:
 
 @check(Level.ATOMIC, promise="nothing of a commit that is refused is ever seen by anybody")
 async def refused_unseen(case: Case) -> None:
-    """Commits that are refused for their last expectation, while tasks and other processes read."""
-    namespace = case.namespace()
-    store = await case.store(namespace)
+    """Commits that are refused for their last expectation, while tasks read, through other store objects too."""
+    store, *others = await case.stores()
     await _write(store, 1)
 
     async def refuse() -> None:
@@ -73,10 +64,16 @@ async def refused_unseen(case: Case) -> None:
                 case.broken("a commit whose Check does not hold was done")
             await asyncio.sleep(0)
 
-    refusing = asyncio.ensure_future(refuse())
-    seen = [Seen(store, own=True), Seen(store, own=True)]
-    watching = [asyncio.ensure_future(one.until(refusing.done)) for one in seen]
-    await refusing
+    await _seen_during(case, asyncio.ensure_future(refuse()), store, others)
+
+
+async def _seen_during(
+    case: Case, doing: "asyncio.Future[None]", store: Store, others: Sequence[Store]
+) -> None:
+    """Read with two tasks through the store that is used, and through others, until it is done; and judge that."""
+    seen = [Seen(store, own=True), Seen(store, own=True), *(Seen(other, own=False) for other in others)]
+    watching = [asyncio.ensure_future(one.until(doing.done)) for one in seen]
+    await doing
     await asyncio.gather(*watching)
     _judge(case, [one.answer for one in seen])
 

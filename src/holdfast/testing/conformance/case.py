@@ -5,7 +5,6 @@ import functools
 import itertools
 import secrets
 import shutil
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -21,6 +20,7 @@ from holdfast.testing.conformance.checks import Broken, Check, NotShown, chance
 from holdfast.testing.conformance.recording import History, Recorded
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.crash import Life, Nursery
+from holdfast.testing.explorer.strace import missing as untraceable
 from holdfast.testing.own_adapter import store_of
 
 __all__ = ("Bench", "Case", "Pace", "everything", "fresh_namespace", "lacking", "value")
@@ -89,6 +89,12 @@ class Case:
         await store.open()
         self._stack.push_async_callback(store.close)
         return store
+
+    async def stores(self) -> list[Store]:
+        """Return two open stores of a fresh namespace where there may be two, else one; closed at the end."""
+        namespace = self.namespace()
+        several = self.subject.found.shared and self.subject.keeps
+        return [await self.store(namespace) for _ in range(2 if several else 1)]
 
     def closed_store(self, namespace: str | None = None) -> Recorded:
         """Return a store that is not open."""
@@ -210,17 +216,8 @@ def lacking(check: Check) -> str:
 
 
 @functools.cache
-def _no_strace() -> str:
-    found = shutil.which("strace")
-    if found is None:
-        return "strace is not installed"
-    tried = subprocess.run([found, "-o", "/dev/null", "true"], check=False, capture_output=True)  # noqa: S603
-    return "" if tried.returncode == 0 else "strace may not trace here"
-
-
-@functools.cache
 def _no_hypothesis() -> str:
     return "" if find_spec("hypothesis") else "hypothesis is not installed"
 
 
-_TOOLS: dict[str, Callable[[], str]] = {"strace": _no_strace, "hypothesis": _no_hypothesis}
+_TOOLS: dict[str, Callable[[], str]] = {"strace": untraceable, "hypothesis": _no_hypothesis}

@@ -2,23 +2,22 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from holdfast.errors import Unavailable
-from holdfast.store import Append, Store
-from holdfast.testing.conformance.case import Case, everything
-from holdfast.testing.conformance.checks import Level, NotShown, check
-from holdfast.testing.conformance.clients import LOG, Client, clients, unsound, wrong_in
+from holdfast.store import Store
+from holdfast.testing.conformance.case import Case
+from holdfast.testing.conformance.checks import Level, check
+from holdfast.testing.conformance.clients import Client, clients
+from holdfast.testing.conformance.judging import decided, judge
+from holdfast.testing.conformance.served import behind, committed_once, through
 from holdfast.testing.linear import Operation
 from holdfast.testing.servers.proxy import Proxy
 
-__all__ = ("behind", "judge", "through")
+__all__ = ()
 
 CANCELS: Final = 0.3
-TRIES: Final = 100
 
 
 @check(Level.CONCURRENT, promise="reads and commits of one key by many tasks have one order (linearizable)")
@@ -26,6 +25,7 @@ async def linear_one_key(case: Case) -> None:
     """Several tasks on one key."""
     for _ in range(case.much(1)):
         await _tasks(case, await case.store(), keys=["k"], each=14)
+    decided(case)
 
 
 @check(
@@ -34,11 +34,8 @@ async def linear_one_key(case: Case) -> None:
 async def linear_keys(case: Case) -> None:
     """Several tasks on a few keys, their commits and reads on up to three of them; two store objects if they may."""
     for _ in range(case.much(1)):
-        namespace = case.namespace()
-        stores: list[Store] = [await case.store(namespace)]
-        if case.subject.found.shared and case.subject.keeps:
-            stores.append(await case.store(namespace))
-        await _tasks(case, *stores, keys=["a", "b", "c"], each=16)
+        await _tasks(case, *await case.stores(), keys=["a", "b", "c"], each=16)
+    decided(case)
 
 
 @check(Level.CONCURRENT, promise="cancelling whoever waits tears nothing, and no later answer is another's")
@@ -46,6 +43,7 @@ async def linear_cancelled(case: Case) -> None:
     """Cancel calls at any instant; a cancelled commit is asked for again under its id."""
     for _ in range(case.much(1)):
         await _tasks(case, await case.store(), keys=["a", "b", "c"], each=20, cancels=CANCELS)
+    decided(case)
 
 
 @check(Level.CONCURRENT, promise="reads and commits of several processes have one order (linearizable)",
@@ -60,6 +58,7 @@ async def linear_processes(case: Case) -> None:
         lives = await asyncio.gather(*(_process(case, address, number, turn) for number in range(3)))
         history = [one for life in lives for one in life]
         await judge(case, await case.store(namespace), history)
+    decided(case)
 
 
 @check(Level.CONCURRENT, promise="a commit whose answer is lost, asked for again under its id, has happened once",
@@ -71,7 +70,10 @@ async def lost_answers(case: Case) -> None:
         store = case.closed_store_at(through(case, proxy, namespace))
         async with store:
             for nth in range(1, 2 + case.much(2)):
-                await _lose(case, proxy, store, nth)
+                case.history.clear()
+                proxy.lose_nth = nth
+                await committed_once(case, store, f"lost-{nth}")
+                proxy.lose_nth = 0
             stores = [store, await case.store(namespace)]
             harming = asyncio.ensure_future(_harm(case, proxy))
             try:
@@ -85,37 +87,7 @@ async def lost_answers(case: Case) -> None:
                 harming.cancel()
                 await asyncio.wait({harming})
         case.tell(answers_lost=proxy.lost)
-
-
-def behind(case: Case) -> Proxy:
-    """Return a proxy for the server of the subject; raises NotShown where it has none that is known."""
-    if case.subject.server is None:
-        raise NotShown("it has a server of its own, which the kit was given no handle on")
-    return Proxy("127.0.0.1", case.subject.server.port)
-
-
-def through(case: Case, proxy: Proxy, namespace: str) -> str:
-    """Return the address of a namespace through a proxy."""
-    assert case.subject.server is not None
-    return case.address(namespace).replace(f":{case.subject.server.port}", f":{proxy.port}")
-
-
-async def _lose(case: Case, proxy: Proxy, store: Store, nth: int) -> None:
-    """Lose the nth answer from now on, which may be one of a commit's; ask again under its id until it is known."""
-    case.history.clear()
-    stream, changes = f"lost-{nth}", [Append(f"lost-{nth}", nth)]
-    proxy.lose_nth = nth
-    for _ in range(TRIES):
-        with suppress(Unavailable):
-            await store.commit(changes, commit_id=stream)
-            break
-        await asyncio.sleep(0.02)  # it may have to connect again first
-    else:
-        case.broken(f"{TRIES} times in a row a commit is unknown, though one answer was lost")
-    proxy.lose_nth = 0
-    case.same(
-        [event.value for event in await everything(store.read(stream))], [nth], "the events of one commit"
-    )
+    decided(case)
 
 
 async def _harm(case: Case, proxy: Proxy) -> None:
@@ -146,13 +118,3 @@ async def _tasks(
     ]
     await asyncio.gather(*(client.run(each) for client in crowd))
     await judge(case, stores[-1], [one for client in crowd for one in client.history])
-
-
-async def judge(case: Case, store: Store, history: Sequence[Operation], **more: Any) -> None:
-    """Fail unless one order explains a history, and the stream of all commits has each that counts once."""
-    case.tell(histories=1, operations=len(history))
-    wrong = wrong_in(history)
-    if wrong is not None:
-        case.broken(*wrong)
-    if said := unsound(history, await everything(store.read(LOG))):
-        case.broken(said[0], said[1:8])

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, Final
 
-from holdfast.errors import Conflict, StoreInUse
+from holdfast.errors import Conflict, StoreInUse, Unavailable
 from holdfast.store import ABSENT, Append, Change, Check, Key, Put, Record, Store
 from holdfast.testing.conformance.case import Case, everything, value
 from holdfast.testing.conformance.checks import Level, check
@@ -79,6 +79,9 @@ async def checks_hold(case: Case) -> None:
             store.commit([Put(A, turn), Check(B, b.version)]), store.commit([Put(B, turn), Check(A, a.version)]),
             return_exceptions=True,
         )  # fmt: skip
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, Conflict | Unavailable):
+                raise result
         if sum(isinstance(result, str) for result in results) > 1:
             case.broken("both are done, each on the ground of what the other one has changed")
 
@@ -106,10 +109,7 @@ async def seen_by_others(case: Case) -> None:
 )
 async def ids_at_once(case: Case) -> None:
     """Commit the same changes under one id at once, from every store object there may be."""
-    namespace = case.namespace()
-    stores: list[Store] = [await case.store(namespace)]
-    if case.subject.found.shared and case.subject.keeps:
-        stores.append(await case.store(namespace))
+    stores = await case.stores()
     turns = case.much(3)
     for turn in range(turns):
         case.history.clear()

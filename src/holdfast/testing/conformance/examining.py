@@ -24,11 +24,12 @@ from holdfast.testing.conformance.checks import (
 from holdfast.testing.conformance.looking import look
 from holdfast.testing.conformance.subject import Found, Subject
 
-__all__ = ("NORMAL", "QUICK", "THOROUGH", "Report", "Result", "State", "applies", "examine", "made")
+__all__ = ("NORMAL", "PACES", "QUICK", "THOROUGH", "Report", "Result", "State", "applies", "examine", "made")
 
 QUICK: Final = Pace(times=1.0, limit=60.0)
 NORMAL: Final = Pace(times=4.0, limit=120.0)
 THOROUGH: Final = Pace(times=25.0, limit=900.0)
+PACES: Final = {"quick": QUICK, "normal": NORMAL, "thorough": THOROUGH}
 
 State = Literal["kept", "broken", "not shown", "does not apply"]
 

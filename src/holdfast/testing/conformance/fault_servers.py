@@ -3,24 +3,26 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from contextlib import suppress
 from typing import Any, Final
 
 from holdfast.errors import HoldfastError, Unavailable
 from holdfast.store import Append, Key, Store
 from holdfast.testing.conformance.case import Case, everything
-from holdfast.testing.conformance.checks import Level, NotShown, check
-from holdfast.testing.conformance.concurrent import behind, through
+from holdfast.testing.conformance.checks import Level, check
 from holdfast.testing.conformance.insisting import hasty
-from holdfast.testing.servers.process import ServerProcess
+from holdfast.testing.conformance.served import (
+    behind,
+    committed_once,
+    insisted,
+    server_of,
+    through,
+)
 from holdfast.testing.servers.proxy import Proxy
 
 __all__ = ()
 
 LIMIT: Final = 40.0
 """When a call has not ended (s): on the busiest machine, and by the usual time-outs."""
-
-TRIES: Final = 8
 
 
 @check(Level.FAULT_TOLERANT, promise="a commit whose connection is cut at any step, made again by its id, happens once",
@@ -40,21 +42,15 @@ async def _cut(case: Case, proxy: Proxy, store: Store, nth: int, *, halves: bool
     case.history.clear()
     name = f"cut-{nth}-{halves}"
     proxy.halves, proxy.lose_nth, proxy.lose_request = halves, nth, nth == 0
-    for _ in range(TRIES):
-        with suppress(Unavailable):
-            await store.commit([Append(name, nth)], commit_id=name)
-            break
-    else:
-        case.broken(f"{TRIES} times in a row a commit is unknown, though one answer was lost")
+    await committed_once(case, store, name)
     proxy.lose_nth, proxy.lose_request = 0, False
-    await _once(case, store, name)
 
 
 @check(Level.FAULT_TOLERANT, promise="while its server hangs calls end in time, and what was unknown then happens once",
        needs=("elsewhere", "served"))  # fmt: skip
 async def server_hung(case: Case) -> None:
     """Stop the server with SIGSTOP under commits, reads and an open; let it go on, and commit again."""
-    server, namespace = _server(case), case.namespace()
+    server, namespace = server_of(case), case.namespace()
     hurried = hasty(case.address(namespace))
     async with case.closed_store(namespace) as patient:
         store = await _opened(case, hurried)
@@ -67,8 +63,7 @@ async def server_hung(case: Case) -> None:
             if not unknown and await everything(patient.read("hung")):
                 case.broken("a commit was refused for certain, and has happened")
             for stream in ("hung", "cancelled"):
-                await patient.commit([Append(stream, 0)], commit_id=stream)
-                await _once(case, patient, stream)
+                await committed_once(case, patient, stream)
         finally:
             await _within(case, store.close(), "close")
     case.tell(hangs=1)
@@ -115,7 +110,7 @@ async def _within(case: Case, call: Awaitable[Any], what: str) -> None:
        needs=("elsewhere", "served"))  # fmt: skip
 async def server_slow(case: Case) -> None:
     """Stop the server for a moment under a commit and a read: they end when it goes on, and not before."""
-    server = _server(case)
+    server = server_of(case)
     async with case.closed_store(case.namespace()) as store:
         await store.commit([Append("slow", 1)], commit_id="before")
         server.pause()
@@ -151,35 +146,16 @@ async def refused_for_certain(case: Case) -> None:
             await _within(case, store.close(), "close")
         if not error.facts.get("unknown") and await everything(patient.read("lost")):
             case.broken("a commit was refused for certain, and has happened")
-        await patient.commit([Append("lost", 0)], commit_id="lost")
-        await _once(case, patient, "lost")
+        await committed_once(case, patient, "lost")
         case.tell(answers_lost=proxy.lost)
-
-
-def _server(case: Case) -> ServerProcess:
-    if case.subject.server is None:
-        raise NotShown("it has a server of its own, which the kit was given no handle on")
-    return case.subject.server
 
 
 async def _opened(case: Case, address: str) -> Store:
     """Return an open store; it may take some tries where time-outs are short and the machine is busy."""
-    for left in range(TRIES, 0, -1):
+
+    async def opened() -> Store:
         store = case.closed_store_at(address)
-        try:
-            await store.open()
-        except Unavailable:
-            if left == 1:
-                raise
-        else:
-            return store
-    raise AssertionError
+        await store.open()
+        return store
 
-
-async def _once(case: Case, store: Store, stream: str) -> None:
-    for _ in range(TRIES):
-        with suppress(Unavailable):
-            found = len(await everything(store.read(stream)))
-            case.same(found, 1, f"the events of the commit {stream}")
-            return
-    case.broken(f"{TRIES} times in a row {stream} cannot be read")
+    return await insisted(case, "opening it", opened)

@@ -6,13 +6,11 @@ import pytest
 
 from holdfast.testing.conformance.checks import Check
 from holdfast.testing.conformance.classes import PersistConformance
-from holdfast.testing.conformance.examining import NORMAL, QUICK, THOROUGH
+from holdfast.testing.conformance.examining import PACES
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.conformance.target import at
 
 __all__ = ("TestStore", "given")
-
-PACES = {"quick": QUICK, "normal": NORMAL, "thorough": THOROUGH}
 
 
 @pytest.fixture(scope="module")

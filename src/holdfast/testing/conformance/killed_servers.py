@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 
 from holdfast.testing.conformance.case import Case
-from holdfast.testing.conformance.checks import Level, NotShown, check
+from holdfast.testing.conformance.checks import Level, check
 from holdfast.testing.conformance.killed import bank_at, condemned, has_committed
+from holdfast.testing.conformance.served import server_of
 from holdfast.testing.workloads import prepare
 
 __all__ = ()
@@ -15,10 +16,7 @@ __all__ = ()
        needs=("elsewhere", "served"))  # fmt: skip
 async def server_killed(case: Case) -> None:
     """Kill the server while processes write and read, start it again, let them go on."""
-    server = case.subject.server
-    if server is None:
-        at = ", ".join(case.subject.found.peers)
-        raise NotShown(f"the kit was given no handle on its server{at and f' ({at})'}, so it cannot kill it")
+    server = server_of(case)
     address = case.address(case.namespace())
     await prepare(address)
     logs: list[Path] = []

@@ -8,17 +8,18 @@ a store or under a server.
 import asyncio
 import itertools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from holdfast.testing.conformance.case import Case
 from holdfast.testing.conformance.checks import Level, NotShown, check
 from holdfast.testing.conformance.script import Script, state_of
+from holdfast.testing.conformance.served import at_port, server_of
 from holdfast.testing.explorer import TraceAgain, Untraceable, explore, mark, marked, missing, trace
 from holdfast.testing.explorer.operations import Trace
 from holdfast.testing.own_adapter import store_of
-from holdfast.testing.powercut import LoopDisk, NoDisk, cuts, on_disk, server_cuts
+from holdfast.testing.powercut import FILE_SYSTEMS, Cut, LoopDisk, NoDisk, cuts, on_disk, server_cuts
 from holdfast.testing.powercut import missing as no_disk
 from holdfast.testing.servers.process import ServerProcess
 
@@ -51,26 +52,17 @@ def power_lost(case: Case) -> None:
        needs=("in-folder",))  # fmt: skip
 def power_cut(case: Case) -> None:
     """Cut the power of a loop-mounted disk under a writer, mount it again, look."""
-    assert case.subject.at_folder is not None
-    for file_system in ("ext4", "xfs"):
-        if why := no_disk(file_system):
-            raise NotShown(why)
+    _need_disks()
     address = folder_address(case)
+    look = recovered(address, case.seed)
     try:
-        for file_system in ("ext4", "xfs"):
+        for file_system in FILE_SYSTEMS:
             with LoopDisk(file_system) as disk:
-                cutting = cuts(
-                    disk,
-                    endless,
-                    address,
-                    str(case.seed),
-                    check=recovered(address, case.seed),
-                    chance=case.random,
+                _survived(
+                    case,
+                    file_system,
+                    cuts(disk, endless, address, str(case.seed), check=look, chance=case.random),
                 )
-                for cut in itertools.islice(cutting, case.much(2)):
-                    case.tell(cuts=1, commits=cut.acknowledged)
-                    if cut.problems:
-                        case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
     except NoDisk as error:
         raise NotShown(str(error)) from error
 
@@ -79,29 +71,39 @@ def power_cut(case: Case) -> None:
        needs=("elsewhere", "served"))  # fmt: skip
 def server_power_cut(case: Case) -> None:
     """Put a server with the same settings on a loop-mounted disk, cut its power under a writer, start it, look."""
-    if case.subject.server is None:
-        raise NotShown("the kit was given no handle on its server, so it cannot put it on a disk of its own")
+    server = server_of(case)
+    _need_disks()
     try:
-        for file_system in ("ext4", "xfs"):
-            if why := no_disk(file_system):
-                raise NotShown(why)
-            _server_cut(case, case.subject.server, file_system)
+        for file_system in FILE_SYSTEMS:
+            _server_cut(case, server, file_system)
     except (NoDisk, NotImplementedError) as error:
         raise NotShown(str(error)) from error
 
 
 def _server_cut(case: Case, server: ServerProcess, file_system: str) -> None:
     with LoopDisk(file_system) as disk, on_disk(server.elsewhere(str(disk.mount)), disk) as moved:
-        address = case.address(case.namespace()).replace(f":{server.port}", f":{moved.port}")
+        address = at_port(case, case.namespace(), moved.port)
         look = recovered(address, case.seed)
         cutting = server_cuts(
             disk, moved, endless, address, str(case.seed),
             check=lambda marks: look(disk.mount, marks), chance=case.random,
         )  # fmt: skip
-        for cut in itertools.islice(cutting, case.much(2)):
-            case.tell(cuts=1, commits=cut.acknowledged)
-            if cut.problems:
-                case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
+        _survived(case, file_system, cutting)
+
+
+def _need_disks() -> None:
+    """Raise NotShown where a file system is missing whose power is to be cut."""
+    for file_system in FILE_SYSTEMS:
+        if why := no_disk(file_system):
+            raise NotShown(why)
+
+
+def _survived(case: Case, file_system: str, cutting: Iterator[Cut]) -> None:
+    """Cut the power some times; fail where that breaks anything."""
+    for cut in itertools.islice(cutting, case.much(2)):
+        case.tell(cuts=1, commits=cut.acknowledged)
+        if cut.problems:
+            case.broken(f"on {file_system}: {'; '.join(cut.problems)}", cut.marks[-4:])
 
 
 def folder_address(case: Case) -> str:

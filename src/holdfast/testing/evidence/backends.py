@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -143,8 +143,3 @@ def backend(name: str) -> Iterator[Subject]:
 def options_of(url: str, options: str) -> str:
     """Return a URL with further options."""
     return f"{url}{'&' if '?' in url else '?'}{options}"
-
-
-def facts_of(subject: Subject) -> dict[str, Any]:
-    """Return what a subject says of itself, for the ledger."""
-    return {"durability": subject.found.durability.name, "real": subject.real}

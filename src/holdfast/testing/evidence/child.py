@@ -13,19 +13,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from holdfast.testing.conformance.checks import Level, NotShown
-from holdfast.testing.conformance.examining import NORMAL, QUICK, THOROUGH, Report, Result, examine
+from holdfast.testing.conformance.examining import PACES, Report, Result, examine
 from holdfast.testing.evidence.backends import BACKENDS, backend
 from holdfast.testing.evidence.ways import Cell, play_of
 
-__all__ = ("PACES", "Began", "Checked", "Concluded", "Said", "Seed", "Unshown", "main")
-
-PACES: Final = {"quick": QUICK, "normal": NORMAL, "thorough": THOROUGH}
+__all__ = ("Began", "Checked", "Concluded", "Said", "Seed", "Unshown", "main")
 
 
 class Seed(Struct, frozen=True, tag=True):

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from holdfast.errors import HoldfastError, InvalidOption
 from holdfast.testing.conformance.checks import Level
-from holdfast.testing.conformance.examining import Report, Result
+from holdfast.testing.conformance.examining import PACES, Report, Result
 from holdfast.testing.evidence.backends import BACKENDS
 from holdfast.testing.evidence.campaign import Campaign
-from holdfast.testing.evidence.child import PACES, Seed, Unshown
+from holdfast.testing.evidence.child import Seed, Unshown
 from holdfast.testing.evidence.conformance import SLOW, Round
 from holdfast.testing.evidence.ledger import Broken, Ledger
 from holdfast.testing.evidence.page import is_current, write

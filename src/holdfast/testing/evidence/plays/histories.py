@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Final
 
 from holdfast.store import Store
-from holdfast.testing.conformance.case import Bench, Case, Pace, everything
-from holdfast.testing.conformance.checks import Broken, Check, Level
-from holdfast.testing.conformance.clients import LOG, Client, clients, history_of, unsound, wrong_in
+from holdfast.testing.conformance.case import Bench, Case, Pace
+from holdfast.testing.conformance.checks import Check, Level
+from holdfast.testing.conformance.clients import Client, clients, history_of
 from holdfast.testing.conformance.examining import made
+from holdfast.testing.conformance.judging import judge
 from holdfast.testing.conformance.looking import look
+from holdfast.testing.conformance.served import behind, through
 from holdfast.testing.conformance.subject import Subject
 from holdfast.testing.crash import Kill
 from holdfast.testing.evidence.backends import backend
 from holdfast.testing.evidence.ways import Found, Play
-from holdfast.testing.linear import Operation, Undecided
 from holdfast.testing.servers.proxy import Proxy
 
-__all__ = ("OPERATIONS", "PACE", "histories", "history", "judged_history")
+__all__ = ("OPERATIONS", "PACE", "histories", "history")
 
 OPERATIONS: Final = 400
 CLIENTS: Final = 4
@@ -55,7 +56,8 @@ def history(kind: Kind, subject: Subject, bench: Bench, seed: int) -> Found:
     if result.state == "broken":
         said = "\n".join([f"{result.name}: {result.said}", *result.history])
         return Found({**result.counts, "histories broken": 1}, (said,))
-    return Found({**result.counts, "histories broken": 0})
+    unshown = {"histories not shown": 1} if result.state == "not shown" else {}
+    return Found({**result.counts, **unshown, "histories broken": 0})
 
 
 def _kinds(subject: Subject) -> list[Kind]:
@@ -69,11 +71,7 @@ def _kinds(subject: Subject) -> list[Kind]:
 
 async def tasks(case: Case) -> None:
     """Several tasks, on two store objects if there may be two."""
-    namespace = case.namespace()
-    stores = [await case.store(namespace)]
-    if case.subject.found.shared and case.subject.keeps:
-        stores.append(await case.store(namespace))
-    await _crowd(case, stores)
+    await _crowd(case, await case.stores())
 
 
 async def cancelled(case: Case) -> None:
@@ -96,22 +94,19 @@ async def killed_and_followed(case: Case) -> None:
     namespace, logs = case.namespace(), list[Path]()
     while sum(len(history_of(log)) for log in logs) < OPERATIONS and len(logs) < 12:
         await _process(case, namespace, logs, _soon(case.random), count=OPERATIONS // CLIENTS // 2)
-    await judged_history(case, await case.store(namespace), [one for log in logs for one in history_of(log)])
+    await judge(case, await case.store(namespace), [one for log in logs for one in history_of(log)])
 
 
 async def connections_cut(case: Case) -> None:
     """Several tasks through a proxy that cuts connections and loses answers, and one beside it."""
-    assert case.subject.server is not None
-    port, namespace = case.subject.server.port, case.namespace()
-    async with Proxy("127.0.0.1", port) as proxy:
-        through = case.closed_store_at(case.address(namespace).replace(f":{port}", f":{proxy.port}"))
-        async with through:
-            harming = asyncio.ensure_future(_harm(case, proxy))
-            try:
-                await _crowd(case, [through, through, await case.store(namespace)])
-            finally:
-                harming.cancel()
-                await asyncio.wait({harming})
+    namespace = case.namespace()
+    async with behind(case) as proxy, case.closed_store_at(through(case, proxy, namespace)) as store:
+        harming = asyncio.ensure_future(_harm(case, proxy))
+        try:
+            await _crowd(case, [store, store, await case.store(namespace)])
+        finally:
+            harming.cancel()
+            await asyncio.wait({harming})
 
 
 async def _harm(case: Case, proxy: Proxy) -> None:
@@ -135,7 +130,7 @@ async def _crowd(case: Case, stores: Sequence[Store], *, cancels: float = 0.0) -
         for i in range(CLIENTS)
     ]
     await asyncio.gather(*(client.run(OPERATIONS // CLIENTS) for client in crowd))
-    await judged_history(case, stores[-1], [one for client in crowd for one in client.history])
+    await judge(case, stores[-1], [one for client in crowd for one in client.history])
 
 
 async def _processes(case: Case, kills: Sequence[Sequence[Kill]]) -> None:
@@ -144,7 +139,7 @@ async def _processes(case: Case, kills: Sequence[Sequence[Kill]]) -> None:
     due: list[Sequence[Kill]] = [*kills, ()]
     each = OPERATIONS // (2 * len(due))
     await asyncio.gather(*(_process(case, namespace, logs, kill, count=each) for kill in due))
-    await judged_history(case, store, [one for log in logs for one in history_of(log)])
+    await judge(case, store, [one for log in logs for one in history_of(log)])
 
 
 async def _process(
@@ -160,17 +155,3 @@ async def _process(
     case.tell(processes_killed=life.ended == "killed")
     if life.ended in ("raised", "hung"):
         case.broken(f"a process of clients {life.ended}: {life.error} {life.message}")
-
-
-async def judged_history(case: Case, store: Store, history: Sequence[Operation]) -> None:
-    """Fail unless one order explains a history and the stream has each commit that counts once; count it."""
-    if said := unsound(history, await everything(store.read(LOG))):
-        case.broken(said[0], said[1:8])
-    try:
-        wrong = await asyncio.to_thread(wrong_in, history)
-    except Undecided:
-        case.tell(undecided=1, operations=len(history))
-        return
-    case.tell(histories=1, operations=len(history))
-    if wrong is not None:
-        raise Broken(wrong[0], promise=case.check.promise, history=wrong[1], seed=case.seed)

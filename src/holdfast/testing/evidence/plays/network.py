@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from typing import Final
 
 from holdfast.store import Store
-from holdfast.testing.conformance.case import Bench, Case, everything
+from holdfast.testing.conformance.case import Bench, Case
 from holdfast.testing.conformance.checks import NotShown
-from holdfast.testing.conformance.clients import LOG, Client, unsound, wrong_in
+from holdfast.testing.conformance.clients import Client
+from holdfast.testing.conformance.judging import explained, recorded
 from holdfast.testing.conformance.looking import look
 from holdfast.testing.evidence.backends import backend, options_of
 from holdfast.testing.evidence.plays.histories import history
 from holdfast.testing.evidence.ways import Found, Play
-from holdfast.testing.linear import Operation, Undecided
+from holdfast.testing.linear import Operation
 from holdfast.testing.own_adapter import MAKE
 from holdfast.testing.servers.process import ServerProcess
 from holdfast.testing.servers.proxy import Proxy
@@ -67,8 +68,7 @@ def harmed_by(*harms: str) -> Callable[[Case], Awaitable[None]]:
                     harming.cancel()
                     await asyncio.wait({harming})
                 harming.result()
-            if said := unsound(known, await everything(beside.read(LOG))):
-                case.broken(said[0], said[1:8])
+            await recorded(case, beside, known)
 
     return harmed
 
@@ -86,20 +86,9 @@ async def _rounds(case: Case, stores: list[Store], harming: "asyncio.Future[None
         ]
         await asyncio.gather(*(client.run(20) for client in crowd))
         told = [one for client in crowd for one in client.history]
-        _judge(case, told)
+        await explained(case, told)
         everything_told += told
     return everything_told
-
-
-def _judge(case: Case, told: list[Operation]) -> None:
-    try:
-        wrong = wrong_in(told)
-    except Undecided:  # too many outcomes are unknown: the stream of all commits still tells
-        case.tell(undecided=1, operations=len(told))
-        return
-    if wrong is not None:
-        case.broken(*wrong)
-    case.tell(histories=1, operations=len(told))
 
 
 async def _all_harms(case: Case, proxy: Proxy, server: ServerProcess, harms: Sequence[str]) -> None:
