@@ -103,8 +103,9 @@ _REGISTERED: dict[str, Check] = {}
 def check(level: Level | str, *, promise: str, needs: Sequence[str] = ()) -> Callable[[Any], Any]:
     """Register a function of a `Case`, sync or async, as the check of a promise; its name is the function's.
 
-    Of `needs`, those that are about the subject are `again`, `elsewhere`, `shared`, `alone`, `reader`, `served`,
-    `replica`, `in-folder`, `lasting`, `adapter` and `replica-adapter`; those about the machine `strace`, `hypothesis`.
+    Of `needs`, those that are about the subject are `fresh`, `again`, `elsewhere`, `shared`, `alone`, `reader`,
+    `served`, `replica`, `in-folder`, `lasting`, `adapter` and `replica-adapter`; those about the machine `strace` and
+    `hypothesis`.
     """
 
     def register(function: Any) -> Any:

@@ -31,6 +31,8 @@ async def disk_full(case: Case) -> None:
     First all of it, then all but a little, so that it runs out within a commit.
     """
     await _filled(case, small_disk, fill, BIG, MOST, most_left=400_000)
+    if not case.counts.get("refused"):
+        raise NotShown("no commit was refused: what it stores takes no room on a full disk")
 
 
 @check(Level.FAULT_TOLERANT, promise="where no more files can be made, nothing is lost, and with some it goes on",

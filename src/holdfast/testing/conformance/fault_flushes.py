@@ -36,11 +36,15 @@ def flush_failed(case: Case) -> None:
     faults = list(_flushes(case, undisturbed))
     if not faults:
         raise NotShown("it flushes nothing")
-    for fault in faults[: case.much(3)]:
+    for turn, fault in enumerate(faults):
+        if turn >= case.much(3) and case.counts.get("failed flushes"):
+            break
         disturbed = traced(case, carries_on, address, fault)
         failed = [at for at, one in enumerate(disturbed.operations) if isinstance(one, FailedFlush)]
         if failed:
             _explored(case, disturbed, address, failed[0])
+    if not case.counts.get("failed flushes"):
+        raise NotShown("none of its flushes was made to fail")
 
 
 def _flushes(case: Case, undisturbed: Trace) -> Iterator[str]:

@@ -70,18 +70,14 @@ async def reads_without_files(*, address: str, adapter: str, base_dir: str) -> l
 
 async def _absences(store: Store) -> list[str]:
     """Return what a store that has a record and an event says it does not have; an error is no such thing."""
-    ways = {
-        "get said: absent": _found(store.fresh(A)),
-        "scan said: nothing": _found(everything(store.scan(A.entity_name))),
-        "read said: nothing": _found(everything(store.read("history"))),
-        "names said: none": _found(store.names()),
+    ways: dict[str, Awaitable[Any]] = {
+        "get said: absent": store.fresh(A),
+        "scan said: nothing": everything(store.scan(A.entity_name)),
+        "read said: nothing": everything(store.read("history")),
+        "names said: none": store.names(),
     }
     answers = await asyncio.gather(*ways.values(), return_exceptions=True)
     return [said for said, answer in zip(ways, answers, strict=True) if answer in ([None], [], Names((), ()))]
-
-
-async def _found(answer: Awaitable[Any]) -> Any:
-    return await answer
 
 
 async def _denials(persist: PersistBase) -> list[str]:

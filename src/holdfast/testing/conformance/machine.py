@@ -86,8 +86,8 @@ class StoreMachine(RuleBasedStateMachine):
         """Open an empty store."""
         self.runner = asyncio.Runner()
         self.namespace = self.case.namespace()
-        self.store = self._opened()
         self.second: Store | None = None
+        self.store = self._opened()
 
     def _opened(self) -> Store:
         store = self.case.subject.make(self.namespace)
@@ -96,8 +96,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Close what is open."""
-        if hasattr(self, "runner"):
+        if hasattr(self, "store"):
             self._close()
+        if hasattr(self, "runner"):
             self.runner.close()
 
     def _close(self) -> None:

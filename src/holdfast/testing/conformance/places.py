@@ -1,5 +1,6 @@
 """Where an examination makes its files: beside what a URL names, its replicas' too, or in a folder of its own."""
 
+import glob
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -41,7 +42,9 @@ def absent(places: Iterable[str]) -> tuple[str, ...]:
 
 def tidy(places: Iterable[str], folders: Iterable[str]) -> None:
     """Remove what was made at places, and the folders that are empty then."""
-    for found in (found for place in places for found in Path(place).parent.glob(f"{Path(place).name}*")):
+    for found in (
+        found for place in places for found in Path(place).parent.glob(f"{glob.escape(Path(place).name)}*")
+    ):
         if found.is_dir():
             shutil.rmtree(found, ignore_errors=True)
         else:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from holdfast.errors import HoldfastError
 from holdfast.store import (
     ABSENT,
     ANY,
@@ -53,7 +52,7 @@ class History:
         self._lines.append(line)
 
     def name(self) -> str:
-        """Return a name for one more store object: "", "2: ", "3: "…"""
+        """Return a name for one more store object: "", "store 2: ", "store 3: "…"""
         number = next(self._names)
         return "" if number == 1 else f"store {number}: "
 
@@ -147,7 +146,7 @@ class Recorded(Wrapper):
                     break
                 seen.append(show(one))
                 yield one  # type: ignore[misc]  # it is not OVER
-        except HoldfastError as error:
+        except Exception as error:
             seen.append(raised(error))
             raise
         finally:

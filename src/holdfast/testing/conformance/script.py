@@ -3,7 +3,9 @@
 import os
 import random
 import signal
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
@@ -104,7 +106,7 @@ async def reopen(*, address: str) -> None:
         pass
 
 
-def told_of(log: Any, begin: int) -> tuple[int, int]:
+def told_of(log: Path, begin: int) -> tuple[int, int]:
     """Return how many commits in all were acknowledged and asked for, by the log of a child that began there."""
     lines = read_log(log)
     acknowledged = [line.detail + 1 for line in lines if line.what == "acknowledged"]
@@ -147,9 +149,6 @@ def _brief(held: tuple[Any, str] | None) -> str:
 
 def await_tracer(pid_file: str) -> None:
     """Write down who this is, and wait until somebody traces it."""
-    import time
-    from pathlib import Path
-
     Path(f"{pid_file}.part").write_text(str(os.getpid()))
     Path(f"{pid_file}.part").replace(pid_file)
     deadline = time.monotonic() + 10
