@@ -105,9 +105,9 @@ def greeting(data: bytes) -> None:
                 survives = replies.gained(heard, watched=route != "direct")
             except Nonsense as error:
                 require(False, f"taken: {error}, of {heard!r:.300}")
-            require(
-                survives == (store.durability is Durability.POWER_LOSS), f"durability: {store.durability}"
-            )
+            promised = store.durability is Durability.POWER_LOSS
+            require(survives or not promised, "durability: promised, and the server does not say so")
+            require(promised or server.harmed, f"durability: {store.durability}")
 
     try:
         running(use)

@@ -193,7 +193,8 @@ def gained(answers: Mapping[str, Any], *, watched: bool) -> bool:
         for name in ("appendonly", "appendfsync", "no-appendfsync-on-rewrite")
     ]
     on = facts.get(b"aof_enabled", b"").strip() == b"1" or found[0] == b"yes"
-    return on and found[0] != b"no" and found[1:] == [b"always", b"no"]
+    on = on and found[0] != b"no" and facts.get(b"aof_enabled", b"").strip() != b"0"
+    return on and found[1:] == [b"always", b"no"]
 
 
 def _setting(answer: Any) -> bytes | None:
