@@ -20,6 +20,7 @@ from holdfast.testing.simulation.hushing import hushed
 from holdfast.testing.simulation.judging import outcome_of
 from holdfast.testing.simulation.plan import plan_of
 from holdfast.testing.simulation.process import SimulatedProcess
+from holdfast.testing.simulation.server import at_once
 from holdfast.testing.simulation.shrinking import kept_of, smallest
 from holdfast.trading.events import Stopped, StoreWarned
 
@@ -84,7 +85,7 @@ def test_what_was_found_once_stays_mended(seed: int, number: int) -> None:
     assert outcome.seconds < 600.0
 
 
-async def test_a_market_that_ended_is_over_whatever_is_told_after_that() -> None:
+def test_a_market_that_ended_is_over_whatever_is_told_after_that() -> None:
     """What a replica lacks is told last; a bot that took that for no end began again, and again."""
 
     class Run:
@@ -97,7 +98,7 @@ async def test_a_market_that_ended_is_over_whatever_is_told_after_that() -> None
             return []
 
     run: Any = Run()
-    assert await ended(Desk(), run, []) == (True, 2, [])
+    assert at_once(ended(Desk(), run, [])) == (True, 2, [])
 
 
 @pytest.mark.parametrize("name", CONTROLS)

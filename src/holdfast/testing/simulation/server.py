@@ -19,7 +19,7 @@ from holdfast.testing.simulation.network import Cut, Network
 from holdfast.testing.simulation.process import SimulatedProcess
 from holdfast.testing.simulation.world import World
 
-__all__ = ("SERVER", "SharedClient", "StoreServer")
+__all__ = ("SERVER", "SharedClient", "StoreServer", "at_once")
 
 T = TypeVar("T")
 Hello = tuple[int, int, bool]
