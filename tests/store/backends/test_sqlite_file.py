@@ -685,3 +685,15 @@ async def _read_all(path: Path) -> None:
         await store.names()
         [record async for record in store.scan("aa")]
         [event async for event in store.read("s")]
+
+
+@pytest.mark.parametrize(("table", "column"), [("events", "number"), ("namespaces", "head")])
+async def test_a_number_with_no_next_one_is_corrupt(tmp_path: Path, table: str, column: str) -> None:
+    url = f"sqlite:///{tmp_path}/state.db"
+    async with open_store(url) as store:
+        await store.commit([Append("history", 1)])
+    with closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as meddler:
+        meddler.execute(f"UPDATE {table} SET {column} = ?", (2**63 - 1,))  # our own names
+    with pytest.raises(Corrupt):
+        async with open_store(url) as store:
+            await store.commit([Append("history", 2)])

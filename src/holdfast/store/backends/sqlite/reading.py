@@ -191,7 +191,7 @@ def _corrupt(space: Space, what: Key | str, reason: str) -> Corrupt:
 
 
 def _whole(space: Space, what: str, found: object) -> int:
-    if not isinstance(found, int):
+    if not isinstance(found, int) or found > 2**62:  # nobody has counted so far, and one more must fit, too
         raise _corrupt(space, f"the number ({what}) of {space.name!r}", f"is none: {found!r:.40}")
     return found
 
