@@ -73,19 +73,13 @@ class Standing:
         self.position, self._version = position, commit_id
 
     async def move_all(self, commits: Sequence[tuple[CommitId, Sequence[Change]]]) -> None:
-        """Make several commits, in order and all under way at once, without moving the position; raises Moved."""
-        position, version = document(self.at), self._version
-        running = []
+        """Make several commits, one behind the other, without moving the position; raises Moved.
+
+        Not all under way at once: another process may copy the same in another order, and one of its commits, which
+        has an id of these, would let pass what comes behind it here although what came before it was refused.
+        """
         for commit_id, changes in commits:
-            running.append(self.store.commit([*changes, Put(GUARD, position, version)], commit_id=commit_id))
-            version = commit_id
-        results = await asyncio.gather(*running, return_exceptions=True)
-        for failure in results:
-            if isinstance(failure, Conflict) and failure.key == GUARD:
-                raise Moved from failure
-            if isinstance(failure, BaseException):
-                raise failure
-        self._version = version
+            await self.move(self.at, changes, commit_id=commit_id)
 
     def fresh_id(self) -> CommitId:
         """Return an id that nobody else uses."""
