@@ -35,6 +35,7 @@ class Picture(Struct, frozen=True, kw_only=True):
     """Everything that two runs are compared by: the exchange's side and the store's.
 
     `history` is by stream. `documents` are those of strategies and risk profiles, without what counts restarts.
+    `halted` are symbols, each with the reason after a colon and a space.
     """
 
     orders: tuple[Entry, ...]
@@ -95,8 +96,7 @@ def lost(seen: Picture) -> list[str]:
     A symbol that is halted by name is known to need a person, and is left to them.
     """
     known = _told(seen)
-    symbols = {*seen.witness.positions, *(entry.order.symbol for entry in seen.orders)}
-    halted = {symbol for symbol in symbols if any(symbol in text for text in seen.halted)}
+    halted = {text.partition(": ")[0] for text in seen.halted}
     wrong = []
     for entry in seen.orders:
         if not entry.state.fills or entry.order.symbol in halted:
@@ -104,7 +104,7 @@ def lost(seen: Picture) -> list[str]:
         fills = msgspec.to_builtins(entry.state.fills, str_keys=True)
         if not set(map(_line, fills)) <= known:
             wrong.append(f"{entry.order.client_id}: the store does not have its fills")
-    return wrong + _unwatched(seen, halted) + _unsettled(seen)
+    return wrong + _unwatched(seen, halted) + _unsettled(seen, halted)
 
 
 def different(expected: Picture, seen: Picture) -> list[str]:
@@ -137,9 +137,9 @@ def _unwatched(seen: Picture, halted: set[str]) -> list[str]:
     return wrong
 
 
-def _unsettled(seen: Picture) -> list[str]:
-    open_rows = [row for row in seen.rows if row.intent is not None]
-    return [f"{row.symbol}: an intent is not settled" for row in open_rows if not seen.halted]
+def _unsettled(seen: Picture, halted: set[str]) -> list[str]:
+    open_rows = [row for row in seen.rows if row.intent is not None and row.symbol not in halted]
+    return [f"{row.symbol}: an intent is not settled" for row in open_rows]
 
 
 async def stored(store: Store) -> tuple[dict[str, list[Any]], dict[str, Any], tuple[str, ...]]:

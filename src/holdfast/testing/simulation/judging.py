@@ -69,9 +69,12 @@ async def _found(running: Running) -> Found:
     async with running.reading() as store:
         history, documents, halted = await stored(store)
         events = await _versions(store)
+    refused = [
+        f"{symbol}: {said}" for said in running.refused for symbol in running.plan.scenario.symbols if symbol in said
+    ]  # fmt: skip
     picture = Picture(
         orders=tuple(running.exchange.engine.orders()), witness=running.exchange.witness(),
-        history=history, documents=documents, halted=(*halted, *running.refused),
+        history=history, documents=documents, halted=(*halted, *refused),
     )  # fmt: skip
     return picture, events
 
