@@ -17,7 +17,8 @@ from holdfast.trading.events import Stopped
 
 __all__ = ("ANSWERS", "PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded", "traded_on")
 
-PATIENCE: Final = Patience(attempts=7, first=0.01, longest=0.2)
+PATIENCE: Final = Patience(attempts=20, first=0.01, longest=0.2)
+"""A request that comes too late for its expiry is one of these tries: on a busy machine there are several in a row."""
 ANSWERS: Final = 100.0
 """Seconds that a bot waits for an answer: none is kept back for ever, so only a slow machine lets it wait."""
 MARKET_ENDED: Final = "the market ended"
