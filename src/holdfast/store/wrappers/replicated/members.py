@@ -113,10 +113,8 @@ class Members:
 
     async def trim(self, *, all: bool = False) -> None:
         """Drop what no replica is owed any more; raises Conflict where another process does."""
-        (
-            trimmed,
-            expect,
-        ) = await self._trimmed()  # before the replicas: a new one, which writes this too, is noticed
+        # Read before the replicas: a new one writes this, too, and is noticed then.
+        trimmed, expect = await self._trimmed()
         floors = [member_of(record).acknowledged for record in (await self.known()).values()]
         floor = await self._outbox.length() if all or not floors else min(floors)
         while trimmed < floor:
