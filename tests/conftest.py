@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "crash: kills processes; `pytest -m crash` runs only these")
 
 
-TRIED = ("states", "cuts", "kills", "server kills", "faults", "steps", "histories")
+TRIED = ("states", "cuts", "kills", "kills in recovery", "server kills", "faults", "steps", "histories")
 """What tests count with `record_property`, and the last line but one sums up."""
 
 
