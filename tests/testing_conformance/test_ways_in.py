@@ -208,7 +208,7 @@ def test_interrupted_it_leaves_nothing_behind(tmp_path: Path) -> None:
     store, temporary = tmp_path / "store", tmp_path / "temporary"
     store.mkdir()
     temporary.mkdir()
-    words = ["sqlite:///state.db", "--quick", "--check", "put-and-get", "--check", "killed-at-random"]
+    words = ["sqlite:///state.db", "--thorough", "--check", "put-and-get", "--check", "killed-at-random"]
     running = subprocess.Popen(
         [*COMMAND, "conform", *words], cwd=store, env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,

@@ -122,7 +122,7 @@ OTHERS: Final = {
     "file-as-shipped": "files, all settings as shipped",
     "sqlite-as-shipped": "SQLite, all settings as shipped",
     "suite": "the tests",
-    "bots": "bots on the file store and the simulated exchange",
+    "bots": "bots on simulated files and servers, wrapped as the seed has it",
     "all": "everything that is read",
 }
 
