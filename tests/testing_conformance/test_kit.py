@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 
-from holdfast.errors import Unavailable
+from holdfast.errors import InvalidOption, Unavailable
 from holdfast.store import Change, Check, CommitId, Event
 from holdfast.store.backends.memory import MemoryStore
 from holdfast.testing.conformance import (
@@ -27,7 +27,7 @@ from holdfast.testing.conformance import (
     killed,
     served,
 )
-from holdfast.testing.conformance.checks import all_checks
+from holdfast.testing.conformance.checks import all_checks, check
 from holdfast.testing.conformance.judging import decided, explained
 from holdfast.testing.conformance.places import tidy
 from holdfast.testing.conformance.subject import Found
@@ -163,3 +163,8 @@ def test_a_class_below_another_looks_at_its_own_store(tmp_path: Path) -> None:
     assert subject.found.url == "memory:"
     assert Above.found is not None
     assert Above.found.url == "of another store"
+
+
+def test_a_check_that_needs_what_nobody_knows_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="needs what is not known: servd"):
+        check(Level.CORE, promise="x", needs=("served", "servd"))

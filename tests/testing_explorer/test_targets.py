@@ -128,6 +128,18 @@ def test_a_campaign_says_what_is_broken(tmp_path: Path, capsys: pytest.CaptureFi
     assert "power cut" in capsys.readouterr().out
 
 
+def test_a_campaign_of_which_nothing_is_shown_ends_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreadable(*_: object, **__: object) -> list[Exploration]:
+        raise TraceAgain("threads ran so")
+
+    monkeypatch.setattr(explorer, "played", unreadable)
+    assert explorer.main(["file", "--seed", "s", "--out", str(tmp_path)]) == 3
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["states"], told["skipped"]) == (0, explorer.MOST_BARREN)
+
+
 # --- what must be there: no strace is needed for that --------------------------------------------------
 
 

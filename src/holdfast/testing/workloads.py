@@ -29,7 +29,7 @@ BALANCE: Final = 1_000
 LEDGER: Final = "bank.ledger"
 PAUSE: Final = 0.02
 LIMIT: Final = 45.0
-"""Seconds after which a process of the bank ends, whatever it has been told."""
+"""Seconds after which a process of the bank begins nothing more."""
 
 
 def account(number: int) -> Key:
@@ -160,7 +160,7 @@ class Writer:
         return Put(counter(self._name), done)
 
     async def _settled(self, changes: Sequence[Change], commit_id: str, until: Until) -> bool:
-        """Return whether a commit counts; what stays unknown until the end is waited for no longer."""
+        """Return whether a commit counts; one whose outcome is unknown is repeated until it is known."""
         self._log("asked", commit_id)
         unknown = False
         while True:

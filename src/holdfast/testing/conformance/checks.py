@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, InvalidOption
 
 if TYPE_CHECKING:
     from holdfast.testing.conformance.case import Case
@@ -62,6 +62,13 @@ MODULES: Final = {
 """Where the checks of each level are, in the order of the report."""
 
 
+KNOWN_NEEDS: Final = frozenset({
+    "fresh", "again", "elsewhere", "shared", "alone", "reader", "served", "replica", "in-folder", "lasting", "adapter",
+    "replica-adapter", "strace", "hypothesis",
+})  # fmt: skip
+"""What a check can need."""
+
+
 class Broken(HoldfastError):
     """A promise was broken: `promise`, what was seen, the shortest `history` that shows it, and the `seed`."""
 
@@ -105,8 +112,12 @@ def check(level: Level | str, *, promise: str, needs: Sequence[str] = ()) -> Cal
 
     Of `needs`, those that are about the subject are `fresh`, `again`, `elsewhere`, `shared`, `alone`, `reader`,
     `served`, `replica`, `in-folder`, `lasting`, `adapter` and `replica-adapter`; those about the machine `strace` and
-    `hypothesis`.
+    `hypothesis`. Raises InvalidOption for another one.
     """
+    if unknown := sorted({*needs} - KNOWN_NEEDS):
+        raise InvalidOption(
+            f"a check needs what is not known: {', '.join(unknown)}", known=tuple(sorted(KNOWN_NEEDS))
+        )
 
     def register(function: Any) -> Any:
         name = function.__name__.replace("_", "-")

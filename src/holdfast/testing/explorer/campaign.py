@@ -32,6 +32,10 @@ __all__ = ("Tally", "main", "play", "played")
 MOST = 10
 RECOVERIES = 3
 TRIES = 4
+MOST_BARREN = 5
+"""So many rounds that show nothing, one after the other, end a target: the others would not either."""
+NOT_SHOWN = 3
+"""The exit code where a target showed nothing."""
 
 
 class Tally(Struct, kw_only=True):
@@ -119,17 +123,20 @@ def _picked(traced: Trace, model: Model, most: int, count: int, chance: random.R
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a campaign from the command line; 1 where a promise was broken."""
+    """Run a campaign from the command line; 1 where a promise was broken, 3 where a target showed nothing."""
     asked, console = _parser().parse_args(argv), Console(highlight=False, emoji=False, soft_wrap=True)
     deadline = time.monotonic() + 60 * asked.minutes if asked.minutes else float("inf")
     tallies = [_Kept(asked, name) for name in asked.targets]
     if asked.only is not None:
         return max(kept.again(asked.only, console) for kept in tallies)
     for kept in tallies:
-        while kept.tally.states < asked.states and time.monotonic() < deadline:
-            kept.round(console)
+        barren = 0
+        while kept.tally.states < asked.states and time.monotonic() < deadline and barren < MOST_BARREN:
+            barren = 0 if kept.round(console) else barren + 1
         console.print(kept.facts())
-    return 1 if any(kept.tally.violations for kept in tallies) else 0
+    if any(kept.tally.violations for kept in tallies):
+        return 1
+    return 0 if all(kept.tally.states for kept in tallies) else NOT_SHOWN
 
 
 class _Kept:
@@ -142,10 +149,10 @@ class _Kept:
         known = self._path.read_bytes() if self._path.exists() else b""
         self.tally = msgspec.json.decode(known, type=Tally) if known else Tally(target=name, seed=asked.seed)
 
-    def round(self, console: Console) -> None:
-        """Play the next round and keep what came of it."""
+    def round(self, console: Console) -> bool:
+        """Play the next round and keep what came of it; return whether it showed any state."""
         tally, began = self.tally, time.monotonic()
-        before = len(tally.violations)
+        before, shown = len(tally.violations), tally.states
         try:
             for index, found in enumerate(self._played(tally.rounds)):
                 tally.count(tally.rounds, found, recovery=index > 0)
@@ -160,6 +167,7 @@ class _Kept:
         console.print(
             f"  {tally.target}: {tally.states:,} states at {tally.points:,} points, {tally.failed} failed"
         )
+        return tally.states > shown
 
     def facts(self) -> str:
         """Return the counts as one line of JSON."""
