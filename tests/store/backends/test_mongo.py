@@ -223,6 +223,22 @@ async def test_a_newer_format_and_what_is_unreadable(url: str, database: Any) ->
         await open_store(url).open()
 
 
+@pytest.mark.parametrize("collection", ["records", "streams"])
+async def test_a_name_that_a_tool_has_put_into_a_list_is_corrupt(
+    store: Store, database: Any, collection: str
+) -> None:
+    """MongoDB finds it by what is in the list."""
+    async with store:
+        await store.commit([Put(A, 1), Append("history", 1)])
+        field, name = {"records": ("id", A.entity_id), "streams": ("stream", "history")}[collection]
+        database[collection].update_one({field: name}, {"$set": {field: [name]}})
+        with pytest.raises(Corrupt, match=field):
+            await store.commit([Put(A, 2), Append("history", 2)])
+        if collection == "records":
+            with pytest.raises(Corrupt, match=field):
+                await store.get(A)
+
+
 async def test_the_test_server_promises_nothing(url: str) -> None:
     async with open_store(url) as store:
         if "test_server=1" in url:

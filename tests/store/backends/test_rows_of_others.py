@@ -41,7 +41,9 @@ def test_a_record_of_mongo_whose_name_is_no_text_is_corrupt(field: str, other: A
         documents.record_of({**DOCUMENT, field: other})
 
 
-@pytest.mark.parametrize("number", [None, "1", True, 0.5, float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize(
+    "number", [None, "1", True, 0.5, float("nan"), float("inf"), [1], -1, 2**63 - 1, 1e300]
+)
 def test_a_number_of_mongo_that_is_none_is_corrupt(number: Any) -> None:
     with pytest.raises(Corrupt):
         documents.number_of({**DOCUMENT, "number": number})
@@ -63,3 +65,5 @@ def test_names_and_heads_that_are_none_are_corrupt() -> None:
             documents.name_of({"_id": name}, "_id")
     with pytest.raises(Corrupt):
         checked({"format": 1, "head": True}, "mongodb://host/db", "default")
+    with pytest.raises(Corrupt):  # it has no next one
+        checked({"format": 1, "head": 2**63 - 1}, "mongodb://host/db", "default")

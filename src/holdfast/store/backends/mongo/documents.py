@@ -17,12 +17,14 @@ from holdfast.store.codec import decode
 from holdfast.store.deciding import NewEvent
 
 __all__ = (
+    "COUNTED",
     "EVENT",
     "LARGEST",
     "RECORD",
     "check_sizes",
     "event_document",
     "event_of",
+    "key_of",
     "name_of",
     "number_of",
     "record_document",
@@ -34,6 +36,9 @@ Document = dict[str, Any]
 
 LARGEST: Final = 16 * 2**20 - 16 * 2**10
 """The longest JSON text (bytes) that fits a document of 16 MiB, names and version beside it."""
+
+COUNTED: Final = 2**62
+"""Nobody has counted so far, and one more than that must fit, too."""
 
 QUERYABLE: Final = 2**20
 """The longest JSON text (bytes) that gets a `value`: as BSON it is at most seven times as long, and still fits."""
@@ -68,7 +73,7 @@ def event_document(namespace: str, event: NewEvent) -> Document:
 
 def record_of(document: Mapping[str, Any]) -> Record:
     """Return the record of a document, its value the caller's own; raises Corrupt."""
-    key = Key(name_of(document, "entity"), name_of(document, "id"))
+    key = key_of(document)
     return Record(key, _value(document, key), version_of(document, key))
 
 
@@ -77,6 +82,11 @@ def event_of(document: Mapping[str, Any]) -> Event:
     stream, number = name_of(document, "stream"), number_of(document)
     where = Key(stream, str(number))
     return Event(stream, number, _value(document, where), version_of(document, where))
+
+
+def key_of(document: Mapping[str, Any]) -> Key:
+    """Return the key that a record's document names; raises Corrupt."""
+    return Key(name_of(document, "entity"), name_of(document, "id"))
 
 
 def name_of(document: Mapping[str, Any], field: str) -> str:
@@ -91,11 +101,16 @@ def name_of(document: Mapping[str, Any], field: str) -> str:
 def number_of(document: Mapping[str, Any]) -> int:
     """Return the number in a stream's or event's document, however a tool has rewritten it (5.0); raises Corrupt."""
     number = document.get("number")
-    if isinstance(number, bool) or not isinstance(number, int | float) or number != number // 1:
+    if isinstance(number, bool) or not isinstance(number, int | float) or not _counts(number):
         reason = f"has the number {number!r:.80}"
         where = f"the document of {document.get('stream')!r:.80}"
         raise Corrupt(f"{where} {reason}; nothing was changed", key=None, reason=reason)
     return int(number)
+
+
+def _counts(number: float) -> bool:
+    """Whether it is one that events are counted up to: whole, and there is a next one."""
+    return 0 <= number <= COUNTED and number == number // 1
 
 
 def version_of(document: Mapping[str, Any], key: Key) -> str:

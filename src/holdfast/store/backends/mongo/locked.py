@@ -12,7 +12,7 @@ from msgspec import Struct
 from pymongo import ReturnDocument
 
 from holdfast.store.backends.mongo.connection import Connection, Session
-from holdfast.store.backends.mongo.documents import Document, number_of, version_of
+from holdfast.store.backends.mongo.documents import Document, key_of, name_of, number_of, version_of
 from holdfast.store.backends.mongo.preparing import checked
 from holdfast.store.base import CommitId, Key, Version
 from holdfast.store.deciding import keys_of, streams_of
@@ -55,12 +55,13 @@ class Locked:
             async for each in connection.records.find(
                 key_filter(self._namespace, keys), chosen, session=session
             ):
-                key = Key(each["entity"], each["id"])
+                key = key_of(each)
                 found.versions[key], found.records[key] = version_of(each, key), each["_id"]
         if streams := streams_of(batch):
             where = {"namespace": {"$eq": self._namespace}, "stream": {"$in": streams}}
             async for each in connection.streams.find(where, session=session):
-                found.numbers[each["stream"]], found.streams[each["stream"]] = number_of(each), each["_id"]
+                stream = name_of(each, "stream")
+                found.numbers[stream], found.streams[stream] = number_of(each), each["_id"]
         return found
 
     async def _lock(self, session: Session) -> tuple[int, Any]:
@@ -84,7 +85,8 @@ class Locked:
         asked = {request.commit_id for request in batch} | ({newest} if newest else set())
         where = {"namespace": {"$eq": self._namespace}, "id": {"$in": sorted(asked)}}
         found = [
-            each["id"] async for each in self._connection.commits.find(where, {"id": 1}, session=session)
+            name_of(each, "id")
+            async for each in self._connection.commits.find(where, {"id": 1}, session=session)
         ]
         if head < self._lineage.head or (newest and newest not in found):
             self._lineage.check(head, remembers=False, url=self._connection.url.text)

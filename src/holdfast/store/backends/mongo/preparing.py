@@ -12,6 +12,7 @@ from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailur
 from holdfast import points
 from holdfast.errors import Corrupt, FromTheFuture, Unavailable
 from holdfast.store.backends.mongo.connection import Connection
+from holdfast.store.backends.mongo.documents import COUNTED
 
 __all__ = ("FORMAT", "checked", "prepare")
 
@@ -55,7 +56,7 @@ def checked(document: Mapping[str, Any] | None, url: str, namespace: str) -> int
     if isinstance(version, int) and version > FORMAT:
         message = f"{url} holds namespace {namespace!r} in format {version}; this Holdfast knows {FORMAT}: upgrade it"
         raise FromTheFuture(message, found=version, known=FORMAT)
-    if version != FORMAT or isinstance(head, bool) or not isinstance(head, int):
+    if version != FORMAT or isinstance(head, bool) or not isinstance(head, int) or head > COUNTED:
         reason = f"the document of namespace {namespace!r} has no format and head that make sense"
         raise Corrupt(f"{url}: {reason}; nothing was changed", key=None, reason=reason)
     return head

@@ -19,6 +19,7 @@ from holdfast.store.backends.mongo.documents import (
     RECORD,
     Document,
     event_of,
+    key_of,
     name_of,
     number_of,
     record_of,
@@ -61,7 +62,7 @@ class Reader:
             return []
         wanted = list(dict.fromkeys(keys))
         documents = await self._asked(lambda: self._documents(wanted))
-        found = {Key(each["entity"], each["id"]): each for each in documents}
+        found = {key_of(each): each for each in documents}
         return [None if key not in found else record_of(found[key]) for key in keys]
 
     async def scan(self, entity_name: str, after: str | None, limit: int | None) -> AsyncIterator[Record]:
