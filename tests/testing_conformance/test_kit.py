@@ -28,9 +28,11 @@ from holdfast.testing.conformance import (
     served,
 )
 from holdfast.testing.conformance.checks import all_checks, check
+from holdfast.testing.conformance.faulted import under_strace
 from holdfast.testing.conformance.judging import decided, explained
 from holdfast.testing.conformance.places import tidy
 from holdfast.testing.conformance.subject import Found
+from holdfast.testing.crash import Life
 from holdfast.testing.linear import Operation
 
 LITTLE = Pace(times=0.1, limit=60.0)
@@ -94,7 +96,7 @@ def test_a_history_that_is_too_much_to_be_judged_accuses_nobody(case: Case) -> N
 def test_who_is_away_for_a_while_is_not_accused_and_who_stays_away_is(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(served, "PATIENCE", 0.5)
+    monkeypatch.setattr(served, "PATIENCE", 100.0)
     left = itertools.count(2 * served.LEAST, -1)
 
     async def back_soon() -> str:
@@ -107,6 +109,7 @@ def test_who_is_away_for_a_while_is_not_accused_and_who_stays_away_is(
 
     monkeypatch.setattr(served, "PAUSE", 0.0)
     assert asyncio.run(served.insisted(case, "a commit", back_soon)) == "done"
+    monkeypatch.setattr(served, "PATIENCE", 0.01)
     with pytest.raises(Broken, match="a commit is Unavailable"):
         asyncio.run(served.insisted(case, "a commit", never))
 
@@ -142,6 +145,16 @@ def test_where_nothing_was_done_to_it_nothing_is_shown(
     assert checked("killed-before-calls", subject, bench).state == "not shown"
     monkeypatch.setattr(fault_flushes, "_flushes", lambda case, trace: [never])
     assert checked("flush-failed", subject, bench).state == "not shown"
+
+
+def test_a_process_that_the_tracer_reached_too_late_shows_nothing(tmp_path: Path) -> None:
+    """On a machine that stood still it may have given up before anybody looked for it."""
+
+    async def gave_up() -> Life:
+        return Life(ended="raised", error="TimeoutError", message="nobody traces this process")
+
+    with pytest.raises(NotShown):
+        asyncio.run(under_strace(tmp_path / "pid", gave_up(), []))
 
 
 def test_what_was_made_at_an_odd_place_is_removed(tmp_path: Path) -> None:

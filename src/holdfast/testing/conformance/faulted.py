@@ -73,17 +73,19 @@ async def under_strace(pid_file: Path, life: Awaitable[Life], options: Sequence[
     living = asyncio.ensure_future(life)
     while not os.path.exists(pid_file) and not living.done():  # noqa: ASYNC110, ASYNC240  # another process makes it
         await asyncio.sleep(0.002)
-    if living.done():
-        return await living
+    said = "" if living.done() else await _traced(pid_file, options)
+    lived = await living
+    if lived.error == "TimeoutError" and lived.message == "nobody traces this process":
+        raise NotShown(f"strace cannot attach to a process here: {said or 'it came too late'}")
+    return lived
+
+
+async def _traced(pid_file: Path, options: Sequence[str]) -> str:
+    """Trace a process to its end; return what strace has to say."""
     command = ["strace", "-f", "-qq", *options, "-p", _text(pid_file)]
     tracer = await asyncio.create_subprocess_exec(*command, stderr=subprocess.PIPE)
-    lived = await living
     _, said = await tracer.communicate()
-    if lived.error == "TimeoutError" and lived.message == "nobody traces this process":
-        raise NotShown(
-            f"strace cannot attach to a process here: {said.decode(errors='replace').strip()[:200]}"
-        )
-    return lived
+    return said.decode(errors="replace").strip()[:200]
 
 
 def _text(path: Path) -> str:
