@@ -204,8 +204,10 @@ def test_a_request_may_be_executed_after_its_sender_has_given_up() -> None:
             async with SimulatedBroker(parts.url, timeout=0.3) as impatient:
                 with pytest.raises(Unknown):
                     await impatient.submit(order(name), expires_at=await parts.broker.time() + 300_000)
-            if (found := await parts.broker.lookup(name, symbol="X")) is None:
+            arrived = any(seen.client_id == name for seen in parts.session.seen if seen.kind == "submit")
+            if (found := await parts.broker.lookup(name, symbol="X")) is None and arrived:
                 break
+        assert arrived
         assert found is None  # not found, and not final
         await until(lambda: parts.broker.lookup(name, symbol="X"))
         assert parts.session.witness().doubled == {}

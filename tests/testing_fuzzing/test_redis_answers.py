@@ -30,7 +30,11 @@ def test_the_samples_are_what_a_real_server_answers(monkeypatch: pytest.MonkeyPa
         return answers
 
     with RedisServer() as server:
-        store = RedisStore(parse(f"{server.url}?commit_timeout=1"), clock=SystemClock(), ids=system_ids)
+        store = RedisStore(
+            parse(f"{server.url}?commit_timeout=100&read_timeout=100&connect_timeout=100"),
+            clock=SystemClock(),
+            ids=system_ids,
+        )
         asyncio.run(_used(store, lambda: monkeypatch.setattr(Line, "ask", asked)))
     samples = {**replies.GREETING, **replies.READING, **replies.WRITING}
     same = {name for name, answer in heard.items() if answer == samples[name]}
