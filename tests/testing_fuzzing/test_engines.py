@@ -1,7 +1,8 @@
 """The engines and the campaign: readers with a bug are found by both, and what is found can be played again."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 
 from holdfast.errors import InvalidOption
 from holdfast.testing.evidence.ledger import Broken, Ledger
-from holdfast.testing.fuzzing import CONTROLS, PromiseBroken, Target, crash_of, examined, target_of
+from holdfast.testing.fuzzing import CONTROLS, PromiseBroken, Target, campaign, crash_of, examined, target_of
 from holdfast.testing.fuzzing.campaign import Tally, main, noticed
 from holdfast.testing.fuzzing.controls import right
 from holdfast.testing.fuzzing.led import Lap, NotThere, _heard
@@ -104,6 +105,23 @@ def test_a_campaign_goes_on_and_what_it_found_is_played_again(
     assert "Traceback" in capsys.readouterr().out
     Path(path).write_bytes(b"")
     assert main(["--replay", path, RAW]) == 0
+
+
+@pytest.mark.parametrize(("engine", "name"), [("chance", "rained"), ("hypothesis", "guessed")])
+def test_a_lap_of_hours_repeats_nothing_of_the_others(
+    engine: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each round takes the next number: laps, and seeds, that began near each other would feed the same again."""
+    begun: list[int] = []
+
+    def recorded(*_: object, number: int, **__: object) -> Iterator[tuple[int, None]]:
+        begun.append(number)
+        yield 1, None
+
+    monkeypatch.setattr(campaign, name, recorded)
+    for seed in (1, 1, 2):
+        main(["times", "--engine", engine, "--seed", str(seed), "--minutes", "1", "--out", str(tmp_path)])
+    assert min(abs(one - other) for one, other in combinations(begun, 2)) > 100_000
 
 
 def test_what_is_fed_is_counted_into_the_ledger_once(tmp_path: Path) -> None:

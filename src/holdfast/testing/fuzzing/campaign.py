@@ -31,6 +31,8 @@ __all__ = ("Tally", "main", "noticed")
 ENGINES = ("hypothesis", "atheris", "chance")
 EXAMPLES = 500
 SECONDS = 20.0
+ROUNDS = 1_000_000
+"""More than a lap has in days."""
 
 
 class Tally(Struct, kw_only=True):
@@ -85,7 +87,8 @@ class _Campaign:
             yield from led(self._target, seconds=seconds, number=number, known=known, corpus=self._corpus)
             return
         lap, engine = Lap(), rained if self._asked.engine == "chance" else guessed
-        for inputs, crash in engine(self._target, seconds=seconds, number=number, known=known):
+        # Each round takes the next number: those of a long lap are none of the next lap's, nor of another seed's.
+        for inputs, crash in engine(self._target, seconds=seconds, number=number * ROUNDS, known=known):
             lap.inputs, lap.crash = lap.inputs + inputs, crash
             yield lap
 
