@@ -95,7 +95,8 @@ async def test_what_a_server_says_after_the_commit_takes_nothing_back() -> None:
 @pytest.mark.parametrize(
     "answer",
     [None, [], [b"1"], [1, b"i", b"2", 1], [b"1" * 5000, b"i", b"2", 1], [b"1", b"\xff", b"2", 1], [b"1", b"", b"2", 1],
-     [b"1", b"i", b"2" * 5000, 1], [b"1", b"i", b"2", b"1"], [b"0", b"i", b"2", 1]],
+     [b"1", b"i", b"2" * 5000, 1], [b"1", b"i", b"9007199254740992", 1], [b"1", b"i", b"2", b"1"],
+     [b"0", b"i", b"2", 1]],
 )  # fmt: skip
 async def test_a_namespace_that_makes_no_sense_is_corrupt(answer: Any) -> None:
     with pytest.raises(Corrupt):

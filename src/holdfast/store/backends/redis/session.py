@@ -37,6 +37,9 @@ READS: Final = "reads"
 LONGEST: Final = 20
 """So many digits are no number any more."""
 
+COUNTED: Final = 2**52
+"""Nobody has counted so far; not far from there Lua's numbers have no next one."""
+
 
 class Session:
     """A namespace on a server, over lines that are made again when they break.
@@ -311,7 +314,7 @@ class Session:
 
 def _is_number(data: bytes) -> bool:
     """Whether it is one that a server counts up to."""
-    return data.isdigit() and len(data) < LONGEST
+    return data.isdigit() and len(data) < LONGEST and int(data) <= COUNTED
 
 
 def _pauses() -> Iterator[float]:
