@@ -12,6 +12,7 @@ from rich.table import Table
 
 from holdfast.testing.simulation import campaign
 from holdfast.testing.simulation.plan import plan_of
+from holdfast.testing.simulation.stores import lacking
 from holdfast.testing.simulation.tally import Tally, counted
 
 __all__ = ("main",)
@@ -20,8 +21,14 @@ FOR_EVER = 10**9
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a campaign, or one run again; 1 where a promise was broken, or a broken design went unnoticed."""
+    """Run a campaign, or one run again; 1 where a promise was broken, or a broken design went unnoticed.
+
+    2 where it cannot run here.
+    """
     asked, console = _parser().parse_args(argv), Console(highlight=False, emoji=False)
+    if why := lacking():
+        console.print(why, markup=False, soft_wrap=True)
+        return 2
     if asked.only is not None:
         return _again(asked, console)
     if not _controls(asked.seed, console):

@@ -27,6 +27,8 @@ KEPT: Final = Path(".campaign/fuzz")
 def simulation(_: str) -> Iterator[Play]:
     """Yield what simulates some runs, after broken designs, which must be noticed."""
     campaign, tally = _module("simulation.campaign"), _module("simulation.tally")
+    if why := _module("simulation.stores").lacking():
+        raise NotShown(why)
     missed = [
         f"a broken design was not noticed: {name}"
         for name, runs in campaign.controls_noticed(SEED)
