@@ -13,9 +13,6 @@ import pytest
 
 from holdfast.runtime.desk import Desk
 from holdfast.testing.bots import MARKET_ENDED, ended
-from holdfast.testing.conformance.checks import NotShown
-from holdfast.testing.evidence.plays import whole
-from holdfast.testing.simulation import stores
 from holdfast.testing.simulation.campaign import again, some_runs
 from holdfast.testing.simulation.command import main
 from holdfast.testing.simulation.controls import CONTROLS, noticed
@@ -102,16 +99,6 @@ def test_a_market_that_ended_is_over_whatever_is_told_after_that() -> None:
 
     run: Any = Run()
     assert at_once(ended(Desk(), run, [])) == (True, 2, [])
-
-
-def test_what_has_to_be_installed_is_said(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(stores, "find_spec", lambda name: None)
-    assert main(["--only", "1"]) == 2
-    assert capsys.readouterr().out == "it runs the real wrappers: pip install 'holdfast[encrypt,metrics]'\n"
-    with pytest.raises(NotShown, match="metrics"), whole.simulation("bots"):
-        pass
 
 
 @pytest.mark.parametrize("name", CONTROLS)

@@ -19,12 +19,13 @@ from msgspec import Struct
 from rich.console import Console
 
 from holdfast.errors import HoldfastError
+from holdfast.testing.extras import lacking
 from holdfast.testing.fuzzing.counting import Counting
 from holdfast.testing.fuzzing.guessing import examined, guessed
 from holdfast.testing.fuzzing.led import Lap, NotThere, led
 from holdfast.testing.fuzzing.spraying import rained, sprayed
 from holdfast.testing.fuzzing.target import Crash, Target, crash_of, target_of
-from holdfast.testing.fuzzing.targets import CONTROLS, TARGETS
+from holdfast.testing.fuzzing.targets import CONTROLS, EXTRAS, TARGETS
 
 __all__ = ("Tally", "main", "noticed")
 
@@ -140,6 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in TARGETS:
             console.print(f"{name:16} {target_of(name).promise}", markup=False)
         return 0
+    if why := lacking(*EXTRAS):
+        console.print(why, style="red", markup=False)
+        return 2
     try:
         targets = [target_of(name) for name in asked.targets or TARGETS]
         if asked.replay:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ("CONTROLS", "TARGETS")
+__all__ = ("CONTROLS", "EXTRAS", "TARGETS")
 
 _HERE: Final = "holdfast.testing.fuzzing"
 
@@ -45,6 +45,9 @@ TARGETS: Final[Mapping[str, str]] = {
     "killed": f"{_HERE}.traces:child_log",
     "exported": f"{_HERE}.exported:exported",
 }
+
+EXTRAS: Final = ("mongo", "redis")
+"""What brings the drivers whose answers are fed."""
 
 CONTROLS: Final[Mapping[str, str]] = {
     **{name: f"{_HERE}.controls:{name}" for name in ("believing", "forgetful", "raw")},

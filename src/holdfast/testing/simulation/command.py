@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from holdfast.testing.extras import lacking
 from holdfast.testing.simulation import campaign
 from holdfast.testing.simulation.plan import plan_of
-from holdfast.testing.simulation.stores import lacking
+from holdfast.testing.simulation.stores import EXTRAS
 from holdfast.testing.simulation.tally import Tally, counted
 
 __all__ = ("main",)
@@ -26,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     2 where it cannot run here.
     """
     asked, console = _parser().parse_args(argv), Console(highlight=False, emoji=False)
-    if why := lacking():
+    if why := lacking(*EXTRAS):
         console.print(why, markup=False, soft_wrap=True)
         return 2
     if asked.only is not None:

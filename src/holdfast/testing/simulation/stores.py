@@ -3,7 +3,6 @@
 A replica is a server on a machine of its own. Once it was promoted it is the primary, and a third server its replica.
 """
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from holdfast.persist.adapter_store import AdapterStore
@@ -27,18 +26,13 @@ from holdfast.testing.simulation.world import World
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-__all__ = ("THIRD", "Stores", "lacking")
+__all__ = ("EXTRAS", "THIRD", "Stores")
 
 FOLDER: Final = "/srv/bot/data"
 KEYS: Final = "simulated:" + "c2ltdWxhdGVkIGtleSwgMzIgYnl0ZXMgbG9uZyEhISE"
 THIRD: Final = "third"
-EXTRAS: Final = {"encrypt": "cryptography", "metrics": "prometheus_client"}
-
-
-def lacking() -> str:
-    """Return what has to be installed first, for the wrappers that are among the runs; "" where all is there."""
-    missing = [extra for extra, module in EXTRAS.items() if find_spec(module) is None]
-    return f"it runs the real wrappers: pip install 'holdfast[{','.join(missing)}]'" if missing else ""
+EXTRAS: Final = ("encrypt", "metrics")
+"""What brings the wrappers that are among the runs."""
 
 
 class Stores:

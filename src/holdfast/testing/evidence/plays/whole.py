@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from holdfast.testing.conformance.checks import NotShown
 from holdfast.testing.evidence.ways import Found, Play
+from holdfast.testing.extras import lacking
 
 __all__ = ("fuzzing", "simulation")
 
@@ -27,7 +28,7 @@ KEPT: Final = Path(".campaign/fuzz")
 def simulation(_: str) -> Iterator[Play]:
     """Yield what simulates some runs, after broken designs, which must be noticed."""
     campaign, tally = _module("simulation.campaign"), _module("simulation.tally")
-    if why := _module("simulation.stores").lacking():
+    if why := lacking(*_module("simulation.stores").EXTRAS):
         raise NotShown(why)
     missed = [
         f"a broken design was not noticed: {name}"
@@ -53,6 +54,8 @@ def simulation(_: str) -> Iterator[Play]:
 def fuzzing(_: str) -> Iterator[Play]:
     """Yield what fuzzes one target after the other, each seed the next; first, readers with a bug must be found."""
     spraying, target, targets = (_module(f"fuzzing.{name}") for name in ("spraying", "target", "targets"))
+    if why := lacking(*targets.EXTRAS):
+        raise NotShown(why)
     names = sorted(targets.TARGETS)
     missed = [
         f"a reader with a bug was not noticed: {name}"
