@@ -356,7 +356,7 @@ async def test_killed_in_a_commit(url: str, point: str, left: int) -> None:
 async def test_a_namespace_that_is_locked(url: str) -> None:
     """Another's transaction stands open: a commit waits its time, says so, and certainly did not happen."""
     async with open_store(url + "&commit_timeout=1") as store:
-        await store.commit([Put(A, 1)])
+        await patiently(lambda: store.commit([Put(A, 1)]))
         plain = url.replace("test_server=1", "directConnection=true")
         with (
             MongoClient[dict[str, Any]](plain, retryWrites=False) as client,
@@ -367,7 +367,7 @@ async def test_a_namespace_that_is_locked(url: str) -> None:
             names.update_one({}, {"$inc": {"turn": 1}}, session=session)
             await _told_that_it_is_locked(store)
             session.abort_transaction()
-        await store.commit([Put(A, 3)])
+        await patiently(lambda: store.commit([Put(A, 3)]))
         assert await value(store, A) == 3
 
 

@@ -171,8 +171,9 @@ def outage(
     nursery: Nursery, tmp_path: Path, primary: str, server: ServerProcess, other: ServerProcess | None = None
 ) -> None:
     """Kill the replica's server for a thousand commits, who makes them, and the primary's server; then compare."""
-    replica = f"{server.url}?namespace={tmp_path.name}&connect_timeout=1"
-    arguments = {"primary": primary, "replica": replica, "folder": str(tmp_path), "count": 100}
+    replica = f"{server.url}?namespace={tmp_path.name}"
+    impatient = f"{replica}&connect_timeout=1"  # when it is gone, nobody wants to wait for it
+    arguments = {"primary": primary, "replica": impatient, "folder": str(tmp_path), "count": 100}
     assert nursery.live(bot.trade, arguments).answer["equal"]
     server.kill()
     arguments = {**arguments, "count": 1100, "follow": False}
