@@ -184,6 +184,42 @@ async def test_a_replica_that_another_process_claims_meanwhile_is_none_that_dive
             await Standing(outbox, two, ids=system_ids).claim()
 
 
+async def test_what_comes_behind_a_refused_commit_of_a_copy_is_not_made() -> None:
+    """Another process copies the same in another order, and its commit has the id of the one that was refused here."""
+
+    class Overtaken(Wrapper):
+        def __init__(self, inner: Store) -> None:
+            super().__init__(inner)
+            self.other: Standing | None = None
+            self.overtaken = asyncio.Event()
+
+        async def commit(
+            self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
+        ) -> CommitId:
+            if commit_id == "second":
+                await self.overtaken.wait()
+            if commit_id != "first" or self.other is None:
+                return await super().commit(changes, commit_id=commit_id, vital=vital)
+            await self.other.move(self.other.at, commit_id="of the other")
+            try:
+                return await super().commit(changes, commit_id=commit_id, vital=vital)
+            finally:
+                await self.other.move(self.other.at, commit_id="first")
+                self.overtaken.set()
+
+    inner = open_store("memory:")
+    async with open_store("memory:") as one, Overtaken(inner) as two:
+        outbox = Outbox(one, clock=SystemClock(), ids=system_ids)
+        await outbox.begin()
+        standing, other = (Standing(outbox, store, ids=system_ids) for store in (two, inner))
+        await standing.claim()
+        await other.reload()
+        two.other = other
+        with pytest.raises(Moved):
+            await standing.move_all([("first", []), ("second", [Put(A, "behind what was refused")])])
+        assert await inner.get(A) == [None]
+
+
 async def test_another_process_of_the_primary_is_followed(tmp_path: Path) -> None:
     """One that commits and dies at once is caught up with by whoever has the primary open."""
     urls = pair(tmp_path)
