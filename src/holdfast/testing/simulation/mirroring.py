@@ -99,6 +99,6 @@ def _is_sealed(value: Any) -> bool:
         return False
     try:
         msgspec.json.decode(b64decode(value["data"]))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # the latter for what begins like a text
         return True
     return False
