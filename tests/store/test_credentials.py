@@ -87,6 +87,8 @@ def test_an_encoded_password_is_read_back(odd: str) -> None:
             "redis://h?password_env=NAME&encrypt_key_file=/x",
             "redis://h?password_env=NAME&encrypt_key_file=/x",
         ),
+        # A replica's password with an & that is not encoded: what is behind it stands where an option's name does.
+        ("file:./x?replica=redis%3A%2F%2Fu%3Aabc&def%40h", "file:***"),
         ("redis://me:pa/ss@host", "redis://me:***@host"),
         ("redis://h?replica=redis%3A%2F%2Fu%3Apw%40h", "redis://h?replica=redis%3A%2F%2Fu%3A%2A%2A%2A%40h"),
         ("redis://h:1?password=pw&x=1", "redis://h:1?password=***&x=1"),

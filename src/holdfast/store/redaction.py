@@ -45,7 +45,7 @@ def _is_odd(front: str, pairs: Sequence[str], *, is_path: bool) -> bool:
     """Whether the end of a password may have come to stand where none is expected."""
     if any("#" in part for part in (front, *pairs)):
         return not is_path or any("@" in part for part in pairs)
-    if any("@" in pair and not pair.startswith(("namespace=", "replica")) for pair in pairs):
+    if any("@" in unquote(pair) and not pair.startswith(("namespace=", "replica")) for pair in pairs):
         return True
     return not is_path and "@" not in front and not _is_place(front.partition("/")[0])
 

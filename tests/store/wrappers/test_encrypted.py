@@ -454,3 +454,26 @@ def test_an_event_whose_place_cannot_be_is_corrupt(at: list[int]) -> None:
     document = {**sealer.append("s", b"1", "v", (1, 1)), "at": at}
     with pytest.raises(Corrupt):
         sealer.event(Event("s", 1, document, "v"))
+
+
+async def test_a_mark_that_was_lost_before_the_first_commit_is_made_again() -> None:
+    """A server that fails over has lost what another process had just written: the mark, and all else."""
+    raw = MemoryStore(namespace="blue")
+    async with Bench(raw=raw) as first:
+        await first.store.commit([Put(A, SECRET)])
+        async with Bench(raw=raw) as second:
+            await raw.commit([Delete(MARK), Delete(A)])
+            await second.store.commit([Put(B, SECRET)])
+            assert [record is None for record in await raw.get(MARK, B)] == [False, False]
+    async with Bench(raw=raw) as third:
+        assert await value(third.store, B) == SECRET
+
+
+async def test_a_mark_that_was_renewed_meanwhile_stops_no_commit() -> None:
+    raw, both = MemoryStore(namespace="blue"), f"{new_key('k2')},{KEY}"
+    async with Bench(raw=raw) as first:
+        await first.store.commit([Put(A, SECRET)])
+    async with Bench(both, raw=raw) as second, Bench(both, raw=raw) as third:
+        await second.store.commit([Put(A, 2)])  # writes the mark with the new key
+        await third.store.commit([Put(B, 3)])
+        assert [await value(third.store, A), await value(third.store, B)] == [2, 3]

@@ -29,6 +29,7 @@ from holdfast.store.base import (
     Put,
     Record,
     Store,
+    Version,
 )
 from holdfast.store.changes import Added, Wrote, check_commit_id, effects
 from holdfast.store.credentials import secret
@@ -58,6 +59,7 @@ class Encrypted(Wrapper):
         self._ids = ids
         self._sealer: Sealer | None = None
         self._mark_expects: Expect | None = None
+        self._mark_seen: Version | None = None
 
     async def open(self) -> None:
         """Open what is inside, and see whether these are its keys; raises Unsupported where it is not encrypted."""
@@ -123,8 +125,25 @@ class Encrypted(Wrapper):
         name = self._ids() if commit_id is None else commit_id
         check_commit_id(name)
         sealed = list(_sealed(sealer, changes, name))
-        await self._mark(sealer, vital=vital)
-        return await self.inner.commit(sealed, commit_id=name, vital=vital)
+        while True:
+            await self._mark(sealer, vital=vital)
+            try:
+                await self.inner.commit([*sealed, *self._still_marked()], commit_id=name, vital=vital)
+            except Conflict as conflict:
+                if conflict.key != MARK:
+                    raise
+                self._mark_expects = await self._recognised(sealer)
+            else:
+                self._mark_seen = None
+                return name
+
+    def _still_marked(self) -> Iterator[Check]:
+        """Yield what the first commit checks: a server that has lost commits since `open` may have lost the mark.
+
+        Once a commit of this process is acknowledged, the store itself notices what is lost.
+        """
+        if self._mark_seen is not None:
+            yield Check(MARK, self._mark_seen)
 
     async def _recognised(self, sealer: Sealer) -> Expect | None:
         """Return what the mark has to be for it to be written, None where it is as it should be."""
@@ -133,10 +152,14 @@ class Encrypted(Wrapper):
             [record] = await self.inner.fresh(MARK)  # another process may have been first, in between
             if record is None:
                 raise self._not_encrypted()
+        self._mark_seen = None
         if record is None:
             return ABSENT
         sealer.record(record)
-        return None if sealer.is_current(record) else record.version
+        if not sealer.is_current(record):
+            return record.version
+        self._mark_seen = record.version
+        return None
 
     async def _holds_something(self) -> bool:
         found = await self.inner.names()
