@@ -339,6 +339,28 @@ def test_no_gap_in_a_stream_whose_manifest_is_lost(tmp_path: Path) -> None:
     assert verify(str(folder)) == []
 
 
+@pytest.mark.parametrize("manifest", [True, False])
+def test_a_file_of_another_stream_is_not_taken_for_this_ones(manifest: bool, tmp_path: Path) -> None:
+    async def fill(store: Store) -> None:
+        for number in range(1, 6):
+            await store.commit([Append("one", f"one {number}"), Append("two", f"this is two {number}")])
+
+    async def look(folder: Path) -> list[list[Any]]:
+        async with lazy(folder) as store:
+            return [[event.value async for event in store.read(stream)] for stream in ("one", "two")]
+
+    folder = closed(tmp_path, fill)
+    one, two = (next(folder.glob(f".holdfast/streams/{name}*/*.jsonl")) for name in ("one", "two"))
+    two.write_bytes(one.read_bytes())
+    if not manifest:
+        (folder / ".holdfast" / "manifest").unlink()
+    done = repair(str(folder))
+    assert any(finding.kind == "quarantined" and "--two--" in finding.path for finding in done)
+    first, second = asyncio.run(look(folder))
+    assert first == [f"one {number}" for number in range(1, 6)]
+    assert second == ([None] * 5 if manifest else [])
+
+
 def test_commits_of_streams_alone_are_not_lost(tmp_path: Path) -> None:
     async def fill(store: FileStore) -> None:
         for number in range(1, 11):

@@ -48,7 +48,10 @@ def _kept(disk: Disk, layout: Layout, finding: Finding) -> Finding:
 
 
 def _mend(disk: Disk, ids: Ids, chunk: Chunk, path: str, stream: str) -> tuple[Chunk, Finding]:
-    good = good_lines(disk.read(path)) if disk.stamp(path) is not None else {}
+    found = good_lines(disk.read(path)) if disk.stamp(path) is not None else {}
+    good = {
+        number: line for number, line in found.items() if line.stream == stream
+    }  # and no other file's, put here
     numbers = range(chunk.first, chunk.first + chunk.count)
     lines = [good.get(number, Line(stream, 0, LOST, 0, Raw(b"null"))) for number in numbers]
     encoded = [encode_line(stream, n, bytes(x.value), x.version) for n, x in zip(numbers, lines, strict=True)]
@@ -61,8 +64,9 @@ def _mend(disk: Disk, ids: Ids, chunk: Chunk, path: str, stream: str) -> tuple[C
     return Chunk(chunk.first, chunk.count, len(data), zlib.crc32(data)), finding
 
 
-def tidy_streams(disk: Disk, layout: Layout, manifest: Manifest) -> None:
-    """Set aside what the manifest does not speak of: a clean manifest has to speak of every byte."""
+def tidy_streams(disk: Disk, layout: Layout, manifest: Manifest) -> list[Finding]:
+    """Set aside what the manifest does not speak of, and say so: a clean manifest has to speak of every byte."""
+    aside = []
     known = {
         chunk_path(layout.stream(stream), chunk): chunk.length
         for stream, chunks in manifest.streams.items()
@@ -72,9 +76,11 @@ def tidy_streams(disk: Disk, layout: Layout, manifest: Manifest) -> None:
         if path.endswith(".tmp"):
             disk.remove(path)
         elif path not in known:
-            set_aside(disk, layout, path)
+            kept = set_aside(disk, layout, path)
+            aside.append(Finding("quarantined", kept, f"{path} belongs to no stream that is known"))
         else:
             _cut(disk, layout, path, known[path])
+    return aside
 
 
 def _files(disk: Disk, layout: Layout) -> Iterator[str]:

@@ -50,12 +50,17 @@ def _streams(disk: Disk, layout: Layout, journaled: set[str]) -> dict[str, list[
         if is_folder:
             path = f"{layout.streams}/{folder}"
             data = {first: disk.read(f"{path}/{first:016d}.jsonl") for first in _firsts(disk, path)}
-            lines = {first: _counted(good_lines(data[first]), first, journaled) for first in data}
+            lines = {first: _counted(_own(data[first], layout, path), first, journaled) for first in data}
             found = {first: lines[first] for first in lines if lines[first]}
             if found:
                 stream = next(iter(next(iter(found.values())).values())).stream
                 streams[stream] = _chunks(data, found)
     return streams
+
+
+def _own(data: bytes, layout: Layout, path: str) -> dict[int, Line]:
+    """Return the whole events of a file, without those of a stream that is kept elsewhere: it was put here."""
+    return {n: line for n, line in good_lines(data).items() if layout.stream(line.stream) == path}
 
 
 def _firsts(disk: Disk, path: str) -> list[int]:

@@ -72,7 +72,7 @@ class _Repair:
         manifest = self._manifest(namespace)
         self._done += mend_streams(self._disk, self._layout, self._ids, manifest)
         if self._done:  # only now: a manifest made anew says nothing of a file that is to be mended
-            tidy_streams(self._disk, self._layout, manifest)
+            self._done += tidy_streams(self._disk, self._layout, manifest)
         replayed = self._replay(manifest)
         loaded = load(self._disk, self._layout, manifest, replayed)
         self._settle_entities(loaded)
@@ -153,7 +153,7 @@ class _Repair:
         self._done.append(Finding("quarantined", path, reason, finding.key, finding.stream))
 
     def _write(self, loaded: Loaded) -> None:
-        tidy_streams(self._disk, self._layout, loaded.manifest)
+        self._done += tidy_streams(self._disk, self._layout, loaded.manifest)
         self._disk.flush_folder(self._layout.quarantine)
         checkpointer = Checkpointer(self._disk, self._layout, self._ids, loaded.places, loaded.manifest)
         checkpointer.write_files(loaded.touched)
