@@ -1,7 +1,12 @@
 """The proof would notice: broken designs under the same kills double, lose or differ."""
 
+import asyncio
+import itertools
+from typing import Any
+
 import pytest
 
+from holdfast.runtime.calls import GuardedCaller, Hung
 from holdfast.testing.controls import EFFECT_FIRST, HONEST_DISK, LYING_DISK, NO_LOOK_UP
 from holdfast.testing.crash import Kill
 from holdfast.testing.trial import Ground
@@ -35,3 +40,22 @@ def test_a_disk_with_a_volatile_cache_that_is_flushed_loses_nothing(grounds: Gro
         return "" if trial.kept else trial.broken
 
     grounds.judge(range(5, 150, 10), judgement)
+
+
+def hung_once() -> None:
+    """Let the second call of `manage` hang, as far as the run can see."""
+    call, calls = GuardedCaller.__call__, itertools.count(1)
+
+    async def hung(self: GuardedCaller, function: Any, argument: Any, *, limit: float) -> Any:
+        if function.__name__ == "manage" and next(calls) == 2:
+            raise Hung("no answer", asyncio.get_running_loop().create_future())
+        return await call(self, function, argument, limit=limit)
+
+    GuardedCaller.__call__ = hung  # type: ignore[method-assign]
+
+
+def test_a_strategy_that_hung_is_seen_and_named(grounds: Grounds) -> None:
+    trial = grounds.one.trial("stop-loss", patches=[f"{__name__}:hung_once"])
+    assert "system.scripted.STOP-LOSS" in trial.broken
+    assert "it hangs (no answer)" in trial.broken
+    assert "documents.state.scripted/STOP-LOSS.managed: 4 became 1" in trial.broken

@@ -50,7 +50,7 @@ class _Seat:
         """Whether nothing can happen at `at`: no signal, and nobody to ask."""
         run = self.book.run
         asked = self.spec.decide is None or run.asked == at - at % self.spec.interval
-        return self.book.row is None and (asked or self.turn.hung)
+        return self.book.row is None and asked
 
 
 async def simulate(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import InvalidSignal, InvalidValue
 from holdfast.runtime.book import Draft
-from holdfast.runtime.calls import Caller, Hung
+from holdfast.runtime.calls import Absence, Caller, Hung
 from holdfast.runtime.context import Context
 from holdfast.runtime.spec import StrategySpec
 from holdfast.store.codec import encode
@@ -38,7 +38,7 @@ class Turn:
         self.candles = candles
         self._call = caller
         self._log = logging.getLogger(f"holdfast.strategy.{spec.name}")
-        self.hung = False
+        self._absence = Absence()
 
     async def take(
         self,
@@ -70,7 +70,9 @@ class Turn:
 
     async def _manage(self, draft: Draft) -> None:
         row = draft.book.row
-        if row is None or row.intent is not None or row.status not in ("scheduled", "open") or self.hung:
+        if row is None or row.intent is not None or row.status not in ("scheduled", "open"):
+            return
+        if self._absence.lasts(draft.at):
             return
         answer = await self._answer(draft, self.spec.manage, Close | Cancel)
         if answer is not None:
@@ -78,7 +80,9 @@ class Turn:
 
     async def _ask(self, draft: Draft, *, late: bool) -> None:
         run, bucket = draft.book.run, draft.at - draft.at % self.spec.interval
-        if self.spec.decide is None or run.stopped or run.asked == bucket or self.hung:
+        if self.spec.decide is None or run.stopped or run.asked == bucket:
+            return
+        if self._absence.lasts(draft.at):
             return
         draft.run(asked=bucket)
         if late:
@@ -99,12 +103,15 @@ class Turn:
         context = self._context(draft)
         try:
             answer = await self._call(function, context, limit=self.spec.timeout)
+            self._absence.end()
             if answer is not None and not isinstance(answer, wanted):
                 raise TypeError(f"it answered {answer!r}, which is no {getattr(wanted, '__name__', wanted)}")
             encode(context.state)  # what cannot be stored is refused here, before it becomes a commit
         except Hung as error:
-            self.hung = True
-            draft.tell(StrategyFailed, error=f"it hangs, and is not asked again: {error}")
+            minutes = self._absence.begin(error.call, draft.at)
+            draft.tell(
+                StrategyFailed, error=f"it hangs ({error}), and is left alone for {minutes} min at least"
+            )
         except InvalidValue as error:
             draft.tell(StrategyFailed, error=f"its state cannot be stored: {error}")
         except Exception as error:  # user code may raise anything; the event says what

@@ -11,7 +11,7 @@ from holdfast.runtime.live.patience import Patience
 from holdfast.runtime.live.run import LiveRun
 from holdfast.store.lease import LEASE_SECONDS
 from holdfast.testing.own_adapter import adapters_at
-from holdfast.testing.scenarios import SCENARIOS, Scenario, Wish, desk_of, minute_of
+from holdfast.testing.scenarios import ANSWERS, SCENARIOS, Scenario, Wish, desk_of, minute_of
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import Stopped
 
@@ -19,8 +19,6 @@ __all__ = ("ANSWERS", "PATIENCE", "WishingExchange", "ended", "trade_scenario", 
 
 PATIENCE: Final = Patience(attempts=20, first=0.01, longest=0.2)
 """A request that comes too late for its expiry is one of these tries: on a busy machine there are several in a row."""
-ANSWERS: Final = 100.0
-"""Seconds that a bot waits for an answer: none is kept back for ever, so only a slow machine lets it wait."""
 MARKET_ENDED: Final = "the market ended"
 
 

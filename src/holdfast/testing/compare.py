@@ -18,6 +18,7 @@ from holdfast.persist.schemas import SIGNAL
 from holdfast.store import Store
 from holdfast.testing.exchange.options import Witness
 from holdfast.testing.own_adapter import store_of
+from holdfast.trading.events import StrategyFailed
 from holdfast.trading.ids import operation_id, signal_id
 from holdfast.trading.order import OrderState, total
 from holdfast.trading.signal import SignalRow
@@ -34,8 +35,8 @@ STEPS: Final = 20
 class Picture(Struct, frozen=True, kw_only=True):
     """Everything that two runs are compared by: the exchange's side and the store's.
 
-    `history` is by stream. `documents` are those of strategies and risk profiles, without what counts restarts.
-    `halted` are symbols, each with the reason after a colon and a space.
+    `history` is by stream, with what strategies failed at. `documents` are those of strategies and risk profiles,
+    without what counts restarts. `halted` are symbols, each with the reason after a colon and a space.
     """
 
     orders: tuple[Entry, ...]
@@ -153,8 +154,23 @@ async def _stored_at(url: str) -> tuple[dict[str, list[Any]], dict[str, Any], tu
 
 
 async def _history(store: Store) -> dict[str, list[Any]]:
-    streams = [name for name in (await store.names()).streams if name.startswith("history.")]
-    return {name: [{"number": e.number, **e.value} async for e in store.read(name)] for name in streams}
+    streams = (await store.names()).streams
+    history = {
+        name: [{"number": e.number, **e.value} async for e in store.read(name)]
+        for name in streams
+        if name.startswith("history.")
+    }
+    return history | await _failures(store, [name for name in streams if name.startswith("system.")])
+
+
+async def _failures(store: Store, streams: Iterable[str]) -> dict[str, list[Any]]:
+    """Return what strategies failed at: of what a run tells beside its history, the part that changes the run."""
+    kind = StrategyFailed.__name__
+    told = {
+        name: [{"error": e.value["error"]} async for e in store.read(name) if e.value["type"] == kind]
+        for name in streams
+    }
+    return {name: failures for name, failures in told.items() if failures}
 
 
 async def _documents(store: Store) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -35,6 +35,9 @@ MINUTES: Final = 20
 
 STRATEGY: Final = "scripted"
 
+ANSWERS: Final = 100.0
+"""Seconds that a bot waits for an answer: none is kept back for ever, so only a slow machine lets it wait."""
+
 
 class Wish(Struct, frozen=True):
     """What a user asks of the running bot when the market's time is that minute."""
@@ -113,6 +116,7 @@ def desk_of(scenario: Scenario, **options: Any) -> Desk:
         risk=None if scenario.positions is None else "shared",
         history=60,
         rules=scenario.rules,
+        timeout=ANSWERS,
     )
     register(decide)
     return desk
