@@ -13,8 +13,8 @@ from holdfast.market.replay import ReplayExchange
 from holdfast.market.simulated import SimulatedExchange
 from holdfast.store.backends.file import store as file_store
 from holdfast.store.backends.file.disk import Disk
-from holdfast.testing.bots import ANSWERS, PATIENCE, trade_scenario
-from holdfast.testing.scenarios import SCENARIOS, desk_of, market_of, minute_of
+from holdfast.testing.bots import PATIENCE, trade_scenario
+from holdfast.testing.scenarios import ANSWERS, SCENARIOS, desk_of, market_of, minute_of
 from holdfast.testing.trial import EXPIRY
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import StoreUnavailable

@@ -15,7 +15,7 @@ from holdfast.testing.scenarios import ANSWERS, SCENARIOS, Scenario, Wish, desk_
 from holdfast.trading.candle import Candle
 from holdfast.trading.events import Stopped
 
-__all__ = ("ANSWERS", "PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded", "traded_on")
+__all__ = ("PATIENCE", "WishingExchange", "ended", "trade_scenario", "traded", "traded_on")
 
 PATIENCE: Final = Patience(attempts=20, first=0.01, longest=0.2)
 """A request that comes too late for its expiry is one of these tries: on a busy machine there are several in a row."""

@@ -18,11 +18,12 @@ from holdfast.market.series import Series
 from holdfast.market.simulated import SimulatedExchange
 from holdfast.runtime.context import Context
 from holdfast.runtime.desk import Desk
-from holdfast.testing.bots import ANSWERS, PATIENCE, ended
+from holdfast.testing.bots import PATIENCE, ended
 from holdfast.testing.compare import Picture, different, doubled, lost, picture
 from holdfast.testing.crash import Kill, Life, NotDone, Nursery
 from holdfast.testing.exchange.options import Options
 from holdfast.testing.exchange.process import SimulatedExchangeProcess
+from holdfast.testing.scenarios import ANSWERS
 from holdfast.trading.rules import Rules
 from holdfast.trading.signal import Signal
 
@@ -87,7 +88,9 @@ def in_flight(life: Life) -> bool:
 async def trade(*, url: str, store: str) -> dict[str, Any]:
     """Trade the demonstration's strategy to the end of the market: what each of its lives does."""
     desk = Desk(store=store)
-    desk.strategy("demo", interval="3m", rules=Rules(scheduled_minutes=6), history=60)(_decide)
+    desk.strategy("demo", interval="3m", rules=Rules(scheduled_minutes=6), history=60, timeout=ANSWERS)(
+        _decide
+    )
     desk.add_exchange(
         "simulated",
         lambda: SimulatedExchange(url, timeout=ANSWERS),

@@ -19,6 +19,7 @@ from holdfast.trading.rules import Rules
 from holdfast.trading.signal import Cancel, Close, Signal
 
 __all__ = (
+    "ANSWERS",
     "MINUTES",
     "SCENARIOS",
     "STRATEGY",

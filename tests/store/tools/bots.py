@@ -9,9 +9,9 @@ from holdfast.market.simulated import SimulatedExchange
 from holdfast.runtime.live.run import LiveRun
 from holdfast.store import Event, Store, open_store
 from holdfast.store.tools import copy, export, writing
-from holdfast.testing.bots import ANSWERS, PATIENCE
+from holdfast.testing.bots import PATIENCE
 from holdfast.testing.own_adapter import adapters_at
-from holdfast.testing.scenarios import SCENARIOS, desk_of, minute_of
+from holdfast.testing.scenarios import ANSWERS, SCENARIOS, desk_of, minute_of
 from holdfast.trading.candle import Candle
 
 __all__ = ("copied", "exported", "from_the_start", "trade_until")
