@@ -337,6 +337,17 @@ async def test_after_the_store_went_back_the_seats_are_taken_anew(store: Store) 
             await commit(older, first, "on what is left")
 
 
+async def test_a_store_that_still_has_this_process_s_own_lease_makes_it_wait_for_nobody(store: Store) -> None:
+    """As one that was promoted: it has lost commits, but not those of the run that is told so."""
+    town = Town(store)
+    async with town.lease() as first, town.lease("two") as second:
+        await first.take([A])
+        await asyncio.wait_for(first.retake(), 100)  # on a clock that stands still
+        await commit(store, first, "at once")
+        with pytest.raises(LeaseHeld):
+            await town.soon(second.take([A]))
+
+
 def test_this_process_is_alive_and_one_of_another_start_is_dead() -> None:
     here = SystemProcesses()
     me = here.this()

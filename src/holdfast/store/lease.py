@@ -230,6 +230,7 @@ class Lease(Hold):
         async with self._renewing:  # a heartbeat under way would say afterwards what the store has lost
             self._retaking |= set(self._owned)
             self._owned = {}
+            self._watch.end(self._id)  # a store that still has it, or has it again, makes nobody wait
             self._id, self._version, self._unsettled, self._lost = self._ids(), None, None, None
         await self.take(self._retaking)
         self._retaking = set()

@@ -70,6 +70,11 @@ class Watch:
         self._clock = clock
         self._processes = processes
         self._watched: dict[str, Watched] = {}
+        self._ended: set[str] = set()
+
+    def end(self, name: str) -> None:
+        """Note that a worker of this process is no more: nobody beats under that id again."""
+        self._ended.add(name)
 
     async def record(self, name: str) -> Record | None:
         """Return a worker's record; None where it has let go, or was taken for dead."""
@@ -79,7 +84,7 @@ class Watch:
     async def alive(self, name: str) -> bool | None:
         """Return whether a worker is alive, None where that must still be watched."""
         record = await self.record(name)
-        if record is None:
+        if record is None or name in self._ended:
             return False
         worker, now = WORKER.from_document(record.value), self._clock.monotonic()
         if self._processes.is_dead(worker.process):

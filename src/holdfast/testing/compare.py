@@ -220,6 +220,6 @@ def _shown(value: Any) -> str:
 
 
 def _get(url: str) -> bytes:
-    with urlopen(url, timeout=10) as response:  # noqa: S310  # http, to ourselves
+    with urlopen(url, timeout=100) as response:  # noqa: S310  # http, to ourselves
         answer: bytes = response.read()
     return answer
