@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV   := .venv
 ARGS   :=
-JOBS   := 2
+JOBS   := 3
 
 # What is optional for a user and tested here.
 EXTRAS := redis postgres mongo encrypt metrics

@@ -24,6 +24,11 @@ from tests.store.workload import Told, faults, store_on, work
 # More of them find more: `HOLDFAST_SEEDS=50 pytest tests/store/test_crash.py` is a campaign.
 SEEDS = int(os.environ.get("HOLDFAST_SEEDS", "1"))
 CHOICES: tuple[Choice, ...] = (all_lost, all_kept)
+RECOVERIES = 70 if os.environ.get("HOLDFAST_HAZARDS") == "all" else 140
+"""Every so manyth state is one in whose recovery the power is cut at every call."""
+
+pytestmark = pytest.mark.crash
+
 State = tuple[str, Folder, set[int]]
 
 
@@ -94,7 +99,7 @@ def test_power_cut_where_open_has_no_room_to_copy() -> None:
 
 def test_power_cut_at_every_call_of_recovery() -> None:
     states, told = record(SimulatedDisk())
-    for label, root, acknowledged in states[25::70]:
+    for label, root, acknowledged in states[25::RECOVERIES]:
         for choice in (*CHOICES, some(7)):
             disk = SimulatedDisk.after_cut(root, choice)
             known = Told(acknowledged, set(), told.submitted)
