@@ -39,7 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     ServerProcess.place = in_memory()
     config.addinivalue_line("markers", "needs(*tools): skip where a tool is missing; fail in CI instead")
     config.addinivalue_line("markers", "server(*kinds): needs real servers; skip where one is not installed")
-    config.addinivalue_line("markers", "crash: kills processes, or cuts the power, if only a simulated disk's; `pytest -m crash` runs only these")
+    config.addinivalue_line(
+        "markers", "crash: kills processes or cuts power, simulated too; `pytest -m crash` runs only these"
+    )
 
 
 TRIED = ("states", "cuts", "kills", "kills in recovery", "server kills", "faults", "steps", "histories")
