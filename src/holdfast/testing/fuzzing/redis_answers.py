@@ -23,11 +23,13 @@ from holdfast.store.backends.redis.routes import Address, Direct, Sentinels, Slo
 from holdfast.store.backends.redis.store import RedisStore
 from holdfast.store.url import parse
 from holdfast.system import SystemClock
+from holdfast.testing.fuzzing import redis_meanings as meanings
 from holdfast.testing.fuzzing import redis_replies as replies
 from holdfast.testing.fuzzing.damage import damaged
 from holdfast.testing.fuzzing.dice import Dice
 from holdfast.testing.fuzzing.file_store import running
-from holdfast.testing.fuzzing.redis_replies import GREETING, KEYS, READING, STREAM, WRITING, Nonsense
+from holdfast.testing.fuzzing.redis_meanings import Nonsense
+from holdfast.testing.fuzzing.redis_replies import GREETING, KEYS, READING, STREAM, WRITING
 from holdfast.testing.fuzzing.redis_wire import Wire, spoken
 from holdfast.testing.fuzzing.target import require
 
@@ -102,7 +104,7 @@ def greeting(data: bytes) -> None:
         async with _store(RedisStore, server, route=route) as store:
             try:
                 heard = {name: server.wire.heard.get(name) for name in GREETING}
-                survives = replies.gained(heard, watched=route != "direct")
+                survives = meanings.gained(heard, watched=route != "direct")
             except Nonsense as error:
                 require(False, f"taken: {error}, of {heard!r:.300}")
             promised = store.durability is Durability.POWER_LOSS
@@ -185,12 +187,12 @@ def _questions(store: Store) -> tuple[tuple[str, Callable[[Any], Any], Callable[
         return (await store.names()).streams
 
     return (
-        ("GET", replies.records, lambda: store.get(*KEYS)),
-        ("SCAN", replies.scanned, scanned),
-        ("EVENTS", replies.events, events),
-        ("INDEX entities", replies.names, entities),
-        ("INDEX streams", replies.names, streams),
-        ("LAST", replies.newest, lambda: store.last_number(STREAM)),
+        ("GET", meanings.records, lambda: store.get(*KEYS)),
+        ("SCAN", meanings.scanned, scanned),
+        ("EVENTS", meanings.events, events),
+        ("INDEX entities", meanings.names, entities),
+        ("INDEX streams", meanings.names, streams),
+        ("LAST", meanings.newest, lambda: store.last_number(STREAM)),
     )
 
 
@@ -210,11 +212,11 @@ def _commits(data: bytes, kind: type[RedisStore]) -> None:
 def _require_told(server: _Server, outcomes: Sequence[Any], *, waits: bool) -> None:
     """Require of each commit that what its caller is told is what the answers say of it."""
     try:
-        meant = replies.became(server.heard("COMMIT"))
+        meant = meanings.became(server.heard("COMMIT"))
     except Nonsense:
         meant = [None] * len(outcomes)
     cut = waits and any(_is_lost(server.wire.heard.get(name)) for name in WRITING)
-    kept = not waits or replies.waited(server.wire.heard.get("WAIT"), server.wire.heard.get("WAITAOF"))
+    kept = not waits or meanings.waited(server.wire.heard.get("WAIT"), server.wire.heard.get("WAITAOF"))
     for (commit_id, _), outcome, one in zip(replies.BATCH, outcomes, meant, strict=True):
         if not isinstance(outcome, HoldfastError) and isinstance(outcome, BaseException):
             raise outcome
