@@ -5,7 +5,7 @@ have happened, and is told so. redis-py's own connection and parser read the ans
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from holdfast.errors import (
@@ -19,69 +19,20 @@ from holdfast.errors import (
 )
 from holdfast.store import Durability, Key, Record, Store
 from holdfast.store.backends import network
-from holdfast.store.backends.redis.routes import Address, Direct, Sentinels, Slots
 from holdfast.store.backends.redis.store import RedisStore
-from holdfast.store.url import parse
-from holdfast.system import SystemClock
 from holdfast.testing.fuzzing import redis_meanings as meanings
 from holdfast.testing.fuzzing import redis_replies as replies
-from holdfast.testing.fuzzing.damage import damaged
 from holdfast.testing.fuzzing.dice import Dice
 from holdfast.testing.fuzzing.file_store import running
+from holdfast.testing.fuzzing.redis_harm import Server, store_on
 from holdfast.testing.fuzzing.redis_meanings import Nonsense
 from holdfast.testing.fuzzing.redis_replies import GREETING, KEYS, READING, STREAM, WRITING
-from holdfast.testing.fuzzing.redis_wire import Wire, spoken
 from holdfast.testing.fuzzing.target import require
 
 __all__ = ("careless", "commits", "greeting", "hopeful", "reads")
 
-URL: Final = "redis://127.0.0.1:1/0?connect_timeout=20&read_timeout=20&commit_timeout=20"
 WAITING: Final = "&wait_replicas=1&wait_aof=1"
-WHOLE: Final[Mapping[str, Any]] = {**GREETING, **READING, **WRITING}
 REFUSALS: Final = (StoreError, InvalidOption)
-
-
-class _Clock(SystemClock):
-    """A clock by which every pause is long: what is asked again is asked again a few times."""
-
-    def __init__(self) -> None:
-        self._passed = 0.0
-
-    def monotonic(self) -> float:
-        return self._passed
-
-    async def sleep(self, seconds: float) -> None:
-        self._passed += 8.0
-        await asyncio.sleep(0)
-
-
-class _Ids:
-    def __call__(self) -> str:
-        return "id"
-
-
-class _Server:
-    """A wire, with harm to some of its answers as the dice say; `harmed` is whether there is any."""
-
-    def __init__(self, dice: Dice, questions: Sequence[str]) -> None:
-        told, last = dict(WHOLE), set()
-        for _ in range(dice.below(3)):
-            name = dice.pick(questions)
-            told[name] = replies.harmed(dice, told[name])
-        answers = {name: spoken(answer) for name, answer in told.items()}
-        if dice.chance(4):
-            name = dice.pick(questions)
-            answers[name] = damaged(dice, answers[name])
-            last.add(name)  # who waits for the rest of it is not to wait for ever
-        self.harmed = bool(last) or told != WHOLE
-        self.wire = Wire(answers, last=last)
-
-    def heard(self, name: str) -> Any:
-        """Return what redis-py made of the answer to a question; Nonsense where that is an error, or nothing."""
-        found = self.wire.heard.get(name, Nonsense("never asked"))
-        if isinstance(found, Exception):
-            raise Nonsense(str(found))
-        return found
 
 
 def reads(data: bytes) -> None:
@@ -97,11 +48,11 @@ def commits(data: bytes) -> None:
 def greeting(data: bytes) -> None:
     """A Redis server is opened and trusted as far as it says that it can be, found by itself, a cluster, sentinels."""
     dice = Dice(data)
-    server = _Server(dice, [*GREETING])
+    server = Server(dice, [*GREETING])
     route = dice.pick(("direct", "sentinel", "cluster"))
 
     async def use() -> None:
-        async with _store(RedisStore, server, route=route) as store:
+        async with store_on(RedisStore, server, route=route) as store:
             try:
                 heard = {name: server.wire.heard.get(name) for name in GREETING}
                 survives = meanings.gained(heard, watched=route != "direct")
@@ -148,10 +99,10 @@ def hopeful(data: bytes) -> None:
 
 
 def _reads(data: bytes, kind: type[RedisStore]) -> None:
-    server = _Server(Dice(data), [*READING])
+    server = Server(Dice(data), [*READING])
 
     async def use() -> None:
-        async with _store(kind, server) as store:
+        async with store_on(kind, server) as store:
             for name, meaning, ask in _questions(store):
                 await _held_against(server, name, meaning, ask)
 
@@ -159,7 +110,7 @@ def _reads(data: bytes, kind: type[RedisStore]) -> None:
 
 
 async def _held_against(
-    server: _Server, name: str, meaning: Callable[[Any], Any], ask: Callable[[], Awaitable[Any]]
+    server: Server, name: str, meaning: Callable[[Any], Any], ask: Callable[[], Awaitable[Any]]
 ) -> None:
     try:
         found = await ask()
@@ -199,17 +150,17 @@ def _questions(store: Store) -> tuple[tuple[str, Callable[[Any], Any], Callable[
 def _commits(data: bytes, kind: type[RedisStore]) -> None:
     dice = Dice(data)
     waits = dice.chance(2)
-    server = _Server(dice, [*WRITING] if waits else ["COMMIT"])
+    server = Server(dice, [*WRITING] if waits else ["COMMIT"])
 
     async def use() -> None:
-        async with _store(kind, server, options=WAITING if waits else "") as store:
+        async with store_on(kind, server, options=WAITING if waits else "") as store:
             asked = [store.commit(changes, commit_id=commit_id) for commit_id, changes in replies.BATCH]
             _require_told(server, await asyncio.gather(*asked, return_exceptions=True), waits=waits)
 
     running(use)
 
 
-def _require_told(server: _Server, outcomes: Sequence[Any], *, waits: bool) -> None:
+def _require_told(server: Server, outcomes: Sequence[Any], *, waits: bool) -> None:
     """Require of each commit that what its caller is told is what the answers say of it."""
     try:
         meant = meanings.became(server.heard("COMMIT"))
@@ -243,21 +194,6 @@ def _is_lost(answer: Any) -> bool:
     return answer is None or (isinstance(answer, Exception) and not isinstance(answer, said))
 
 
-def _is_unclear(server: _Server) -> bool:
+def _is_unclear(server: Server) -> bool:
     """Whether the server has answered the commit, and not by an error."""
     return not isinstance(server.wire.heard.get("COMMIT", Nonsense()), Exception)
-
-
-def _store(
-    kind: type[RedisStore], server: _Server, *, route: str = "direct", options: str = ""
-) -> RedisStore:
-    store = kind(parse(URL + options), clock=_Clock(), ids=_Ids())
-    wire: Any = server.wire
-    home = Address("127.0.0.1", 1)
-    routes: Mapping[str, Callable[[], Any]] = {
-        "direct": lambda: Direct(wire, home),
-        "sentinel": lambda: Sentinels(wire, wire, (home,), "main"),
-        "cluster": lambda: Slots(wire, (home,)),
-    }
-    store._session._route = routes[route]()
-    return store

@@ -1,17 +1,11 @@
-"""What a Redis server answers to each of our questions, and what becomes of an answer.
-
-The samples are those of a real server, to which a test compares them.
-"""
+"""What a Redis server answers to each of our questions: samples, which a test compares with a real server."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from holdfast.store import ABSENT, Append, Change, Key, Put
-from holdfast.testing.fuzzing.damage import damaged
-from holdfast.testing.fuzzing.dice import Dice
-from holdfast.testing.fuzzing.redis_wire import Refusal
 
-__all__ = ("BATCH", "BEFORE", "GREETING", "KEYS", "READING", "STREAM", "WRITING", "harmed")
+__all__ = ("BATCH", "BEFORE", "GREETING", "KEYS", "READING", "STREAM", "WRITING")
 
 KEYS: Final = (Key("signal.x", "ETH"), Key("signal.x", "none"), Key("risk", "All"), Key("signal.x", "BTC"))
 STREAM: Final = "history.x"
@@ -55,39 +49,3 @@ GREETING: Final[Mapping[str, Any]] = {
     "ASKING": b"OK",
     "SENTINEL GET-MASTER-ADDR-BY-NAME main": [b"127.0.0.1", b"6379"],
 }
-
-ODD: Final[Sequence[Any]] = (
-    None, 0, 1, -1, 2**63 - 1, 10**30, b"", b"\0", b"x", b"0", b"1", b"\xff", b"+", b"=", b"!0:", b"!9:x", b"!x:y",
-    b"null", b"9" * 5000, "²".encode(), [], [[]], [None], [b""], [0], [[b"x"], 1], b"\0" * 3, b"OK",
-    *map(Refusal, (
-        "ERR no", "OOM command not allowed when used memory > 'maxmemory'.", "WENTBACK 3", f"WENTBACK {'9' * 5000}",
-        "MOVED 1 127.0.0.1:7001", "ASK 1 127.0.0.1:7001", "MOVED 1", "ASK 1 :0", "MOVED 1 h:99999999", "NOSCRIPT No",
-        "LOADING is", "READONLY You", "WRONGTYPE key", "NOPERM no", "", "ERR invalid password", "CROSSSLOT keys",
-    )),
-)  # fmt: skip
-
-
-def harmed(dice: Dice, value: Any) -> Any:
-    """Return an answer with something in it, at times all, that is another value of any type of RESP."""
-    if isinstance(value, list) and value and dice.below(4):
-        at = dice.below(len(value))
-        match dice.below(8):
-            case 5:
-                return value[:at] + value[at + 1 :]
-            case 6:
-                return [*value[:at], value[at], *value[at:]]
-            case 7:
-                return [*value[:at], dice.pick(ODD), *value[at:]]
-        return [*value[:at], harmed(dice, value[at]), *value[at + 1 :]]
-    match dice.below(4):
-        case 1:
-            return (
-                value.encode()
-                if isinstance(value, str)
-                else b"%d" % value
-                if isinstance(value, int)
-                else [value]
-            )
-        case 2 if isinstance(value, bytes):
-            return damaged(dice, value)
-    return dice.pick(ODD)
