@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from holdfast.store.backends import network
 from holdfast.testing.servers.process import ServerProcess, find
 
 # A flush of a slow disk is no bug, nor is a slow machine one of a strategy: time limits are pytest-timeout's. The same
@@ -35,8 +36,17 @@ def in_memory() -> str | None:
     return str(MEMORY) if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM else None
 
 
+class Patient(network.Timeouts, frozen=True):
+    """Who lets a server keep back an answer says in the URL how long to wait for it; else no machine is too slow."""
+
+    connect: float = 100.0
+    read: float = 100.0
+    commit: float = 100.0
+
+
 def pytest_configure(config: pytest.Config) -> None:
     ServerProcess.place = in_memory()
+    network.Timeouts = Patient  # type: ignore[misc]
     config.addinivalue_line("markers", "needs(*tools): skip where a tool is missing; fail in CI instead")
     config.addinivalue_line("markers", "server(*kinds): needs real servers; skip where one is not installed")
     config.addinivalue_line(
