@@ -332,7 +332,7 @@ async def test_after_the_store_went_back_the_seats_are_taken_anew(store: Store) 
         await first.take([A])
         older = MemoryStore()
         async with older:
-            first._store = first._watch._store = older
+            first._store = first._watch._store = first._heart._store = older
             await first.retake()
             await commit(older, first, "on what is left")
 

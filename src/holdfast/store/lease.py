@@ -11,12 +11,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Self
 
-from msgspec import Struct
-from msgspec.structs import replace
-
 from holdfast import points
 from holdfast.errors import Conflict, LeaseHeld, LeaseLost, StoreError, Unavailable
-from holdfast.store.base import ABSENT, Change, Check, Delete, Expect, Put, Record, Store, Version
+from holdfast.store.base import ABSENT, Change, Check, Delete, Put, Record, Store, Version
+from holdfast.store.heart import Heart
 from holdfast.store.hold import Hold, Waiting
 from holdfast.store.workers import (
     OWNER,
@@ -43,15 +41,6 @@ BEATS: Final = 4
 """Heartbeats in a lease's time: three may be late, and nothing is lost."""
 
 
-class Beat(Struct, frozen=True):
-    """A heartbeat as it was sent: its commit, and when this began."""
-
-    changes: tuple[Change, ...]
-    commit_id: str
-    worker: Worker
-    since: float
-
-
 class Lease(Hold):
     """What a run holds where several processes can open the store: takes seats, keeps beating, lets go at the end.
 
@@ -63,15 +52,11 @@ class Lease(Hold):
     ) -> None:
         self._store = store
         self._clock = clock
-        self._ids = ids
         self._seconds = seconds
-        self._id = ids()
-        self._worker = Worker(process=processes.this(), since=clock.now(), lease=seconds)
-        self._version: Version | None = None
+        worker = Worker(process=processes.this(), since=clock.now(), lease=seconds)
+        self._heart = Heart(store, worker, clock=clock, ids=ids)
         self._owned: dict[Seating, Version] = {}
         self._retaking: set[Seating] = set()
-        self._since = 0.0
-        self._unsettled: Beat | None = None
         self._renewing = asyncio.Lock()
         self._watch = Watch(store, clock=clock, processes=processes)
         self._lost: LeaseLost | None = None
@@ -80,9 +65,7 @@ class Lease(Hold):
     @property
     def remaining(self) -> float:
         """Seconds for which nobody else can take the seats; 0 where this is not certain."""
-        if self._version is None or self._lost is not None:
-            return 0.0
-        return max(0.0, self._seconds - (self._clock.monotonic() - self._since))
+        return self._heart.remaining if self._lost is None else 0.0
 
     def checks(self, seats: Iterable[Seating]) -> list[Change]:
         """Return what a commit about these seats must check: that they are still this run's; raises LeaseLost."""
@@ -98,7 +81,7 @@ class Lease(Hold):
 
     def lost(self, error: Conflict) -> LeaseLost | None:
         """Return the LeaseLost that a Conflict amounts to, None where it is about something else."""
-        mine = {owner_key(seat) for seat in self._owned} | {worker_key(self._id)}
+        mine = {owner_key(seat) for seat in self._owned} | {self._heart.key}
         if error.key not in mine:
             return None
         self._lost = LeaseLost(
@@ -149,7 +132,7 @@ class Lease(Hold):
         return {seat for seat, record in owners if record is not None and states.get(worker_of(record))}
 
     def _foreign(self, records: Sequence[Record | None]) -> list[str]:
-        return sorted({worker_of(record) for record in records if record is not None} - {self._id})
+        return sorted({worker_of(record) for record in records if record is not None} - {self._heart.id})
 
     async def _living(self, records: Sequence[Record | None]) -> list[tuple[LeaseHeld, bool]]:
         """Return the owners that are alive (True), and those that may be."""
@@ -169,12 +152,12 @@ class Lease(Hold):
                 dead.append(Delete(worker_key(name), record.version))
             else:
                 return False
-        owner = OWNER.to_document(Owner(worker=self._id))
+        owner = OWNER.to_document(Owner(worker=self._heart.id))
         expects = [ABSENT if record is None else record.version for record in records]
         owners = [Put(owner_key(s), owner, e) for s, e in zip(wanted, expects, strict=True)]
         async with self._renewing:
             try:
-                version = await self._beat([*dead, *owners])
+                version = await self._heart.beat([*dead, *owners])
             except Conflict as error:
                 if (lost := self.lost(error)) is not None:
                     raise lost from error
@@ -204,7 +187,7 @@ class Lease(Hold):
         async with self._renewing:
             self.check()
             try:
-                await self._beat([])
+                await self._heart.beat()
             except Conflict as error:
                 raise self.lost(error) or error from error
             points.reached("lease.renewed")
@@ -230,8 +213,9 @@ class Lease(Hold):
         async with self._renewing:  # a heartbeat under way would say afterwards what the store has lost
             self._retaking |= set(self._owned)
             self._owned = {}
-            self._watch.end(self._id)  # a store that still has it, or has it again, makes nobody wait
-            self._id, self._version, self._unsettled, self._lost = self._ids(), None, None, None
+            self._watch.end(self._heart.id)  # a store that still has it, or has it again, makes nobody wait
+            self._heart.restart()
+            self._lost = None
         await self.take(self._retaking)
         self._retaking = set()
 
@@ -251,7 +235,7 @@ class Lease(Hold):
         while self._lost is None:
             await self._clock.sleep(self._seconds / BEATS)
             try:
-                if self._version is not None:
+                if self._heart.version is not None:
                     await self.renew()
             except LeaseLost as error:  # the run's next step raises it, and so tells of it
                 log.warning("%s", error)
@@ -260,38 +244,16 @@ class Lease(Hold):
 
     async def _release(self) -> None:
         """Let others have the seats at once; where that fails the lease runs out by itself."""
-        if self._version is None or self._lost is not None:
+        version = self._heart.version
+        if version is None or self._lost is not None:
             return
-        owners = [Delete(owner_key(seat), version) for seat, version in self._owned.items()]
+        owners = [Delete(owner_key(seat), owned) for seat, owned in self._owned.items()]
         try:
-            await self._store.commit([Delete(worker_key(self._id), self._version), *owners], vital=True)
+            await self._store.commit([Delete(self._heart.key, version), *owners], vital=True)
             points.reached("lease.released")
         except StoreError as error:
             logging.getLogger("holdfast.live").warning("the lease is left to run out: %s", error)
-        self._owned, self._version = {}, None
-
-    async def _beat(self, others: Sequence[Change]) -> Version:
-        """Commit the next heartbeat, with other changes, behind one whose outcome is unknown."""
-        if self._unsettled is not None:
-            await self._settle(self._unsettled)
-        expect: Expect = ABSENT if self._version is None else self._version
-        worker = replace(self._worker, beat=self._worker.beat + 1)
-        changes = (Put(worker_key(self._id), WORKER.to_document(worker), expect), *others)
-        # From before it is sent: whoever reads it later watches it for at least as long.
-        return await self._settle(Beat(changes, self._ids(), worker, self._clock.monotonic()))
-
-    async def _settle(self, beat: Beat) -> Version:
-        """Commit a heartbeat; one that may have happened is sent again, under its id, before anything else."""
-        again, self._unsettled = self._unsettled is beat, beat
-        try:
-            version = await self._store.commit(beat.changes, commit_id=beat.commit_id, vital=True)
-        except StoreError as error:
-            # A repetition that certainly did nothing says nothing of the try before; only a Conflict does.
-            if isinstance(error, Conflict) or not (again or error.facts.get("unknown", False)):
-                self._unsettled = None
-            raise
-        self._unsettled, self._worker, self._version, self._since = None, beat.worker, version, beat.since
-        return version
+        self._owned, self._heart.version = {}, None
 
 
 def _waits_for(held: LeaseHeld, certain: bool) -> str:

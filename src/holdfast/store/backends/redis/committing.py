@@ -131,7 +131,7 @@ class Committing:
         deadline = self._clock.monotonic() + self._timeouts.commit
         waits = self._waits.commands(max(1, int(self._timeouts.commit * 800)))
         keys, payload = written(part, self._session.layout)
-        arguments = (*self._session.known, payload, WAITING if waits and mode == PLAIN else mode)
+        arguments = (*self._session.binding.known, payload, WAITING if waits and mode == PLAIN else mode)
         answers = await self._session.write(Call(COMMIT, keys, arguments, waits), deadline=deadline)
         answer, *counts = answers
         head, outcomes = self._outcomes(part, answer)

@@ -8,8 +8,9 @@ import asyncio
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
-from holdfast.errors import Corrupt, FromTheFuture, NotOpen, StoreMissing, Unavailable, WentBack
+from holdfast.errors import NotOpen, Unavailable
 from holdfast.store.backends import network
+from holdfast.store.backends.redis.binding import Binding
 from holdfast.store.backends.redis.errors import (
     Again,
     Broken,
@@ -21,11 +22,9 @@ from holdfast.store.backends.redis.errors import (
     shaped,
 )
 from holdfast.store.backends.redis.findings import QUESTIONS, Findings, judge
-from holdfast.store.backends.redis.layout import FORMAT, Layout
 from holdfast.store.backends.redis.line import Line
 from holdfast.store.backends.redis.routes import Address, Route
-from holdfast.store.backends.redis.scripts import BIND, Call
-from holdfast.store.lineage import Lineage
+from holdfast.store.backends.redis.scripts import Call
 from holdfast.system import Clock, Ids
 
 __all__ = ("COMMITS", "READS", "Session")
@@ -34,17 +33,11 @@ COMMITS: Final = "commits"
 READS: Final = "reads"
 """Commits have a line of their own, so that a WAIT holds up no read."""
 
-LONGEST: Final = 20
-"""So many digits are no number any more."""
-
-COUNTED: Final = 2**52
-"""Nobody has counted so far; not far from there Lua's numbers have no next one."""
-
 
 class Session:
     """A namespace on a server, over lines that are made again when they break.
 
-    `findings` are those of the newest line, `lineage` and `incarnation` what every request compares itself with.
+    `findings` are those of the newest line, `binding` is what every request compares itself with.
     """
 
     def __init__(
@@ -59,32 +52,22 @@ class Session:
         read_only: bool = False,
     ) -> None:
         self.where = where
-        self.layout = Layout(namespace)
-        self.lineage = Lineage()
-        self.incarnation = ""
+        self.binding = Binding(where, namespace, clock=clock, ids=ids, read_only=read_only)
+        self.layout, self.lineage = self.binding.layout, self.binding.lineage
         self.findings: Findings | None = None
-        self._namespace = namespace
         self._route = route
         self._timeouts = timeouts
         self._clock = clock
-        self._ids = ids
         self._read_only = read_only
         self._lines: dict[str, tuple[Address, Line]] = {}
         self._connecting = asyncio.Lock()
         self._closed = True
         self._errors = network.driver("redis.exceptions", extra="redis")
 
-    @property
-    def known(self) -> tuple[int, str]:
-        """The first two arguments of every script: the head that we were told of, and the incarnation."""
-        return self.lineage.head, self.incarnation
-
     async def open(self) -> None:
         """Connect, and bind the namespace; raises what keeps it from being used."""
         self._closed = False
-        self.lineage.begin()
-        if not self.lineage.head:
-            self.incarnation = ""
+        self.binding.begin()
         deadline = self._clock.monotonic() + self._timeouts.connect
         await self._until(deadline, lambda: self._line(COMMITS, deadline))
 
@@ -254,10 +237,8 @@ class Session:
         if not findings.primary and self._route.watched:
             raise Again(Unavailable(f"{self.where}: {address} is no master (yet)", unknown=False))
         known = self.lineage.head  # commits may go on meanwhile, on the other line
-        newest = self.lineage.newest(self._clock.monotonic()) or ""
-        fresh = "" if self.incarnation or self._read_only else self._ids()
-        call = Call(BIND, (self.layout.meta, self.layout.recent), (FORMAT, fresh, self._namespace, newest))
-        self._bound(await self._ask_first(line, address, call.command(whole=True)), known)
+        command = self.binding.question().command(whole=True)
+        self.binding.answered(await self._ask_first(line, address, command), known)
         self.findings = findings
 
     async def _ask_first(self, line: Line, address: Address, command: tuple[Any, ...]) -> Any:
@@ -268,36 +249,6 @@ class Session:
         if isinstance(answer, Exception):
             await self._refused(answer, address, unknown=False)
         return answer
-
-    def _bound(self, answer: Any, known: int) -> None:
-        form, name, head, remembers = shaped(answer, BIND.answers, self.where)
-        if not form and self._read_only and not known:
-            message = (
-                f"nothing is stored in namespace {self._namespace!r} of {self.where}; nothing was made there"
-            )
-            raise StoreMissing(message, url=self.where, namespace=self._namespace)
-        if not form:
-            raise self._emptied()
-        incarnation = name.decode(errors="replace")
-        if not (_is_number(form) and int(form) and _is_number(head) and incarnation.encode() == name != b""):
-            reason = f"its format, head or incarnation is none: {form!r:.80}, {head!r:.80}, {name!r:.80}"
-            raise Corrupt(f"{self.where}: {self.layout.meta}: {reason}", key=None, reason=reason)
-        if int(form) > FORMAT:
-            message = (
-                f"{self.where} was written by a newer Holdfast (format {int(form)}, this one knows {FORMAT})"
-            )
-            raise FromTheFuture(f"{message}: upgrade this one", found=int(form), known=FORMAT)
-        if self.incarnation not in {"", incarnation}:
-            raise self._emptied()
-        self.incarnation = incarnation
-        self.lineage.check(int(head), remembers=bool(remembers), url=self.where, known=known)
-
-    def _emptied(self) -> WentBack:
-        known = self.lineage.head
-        message = (
-            f"{self.where} has lost this namespace (head {known}): it was emptied. Compare with the exchange"
-        )
-        return WentBack(message, known=known, found=0)
 
     async def _forget(self, purpose: str, line: Line) -> None:
         if self._lines.get(purpose, (None, None))[1] is line:
@@ -310,11 +261,6 @@ class Session:
 
     def _left(self, deadline: float) -> float:
         return max(0.001, deadline - self._clock.monotonic())
-
-
-def _is_number(data: bytes) -> bool:
-    """Whether it is one that a server counts up to."""
-    return data.isdigit() and len(data) < LONGEST and int(data) <= COUNTED
 
 
 def _pauses() -> Iterator[float]:

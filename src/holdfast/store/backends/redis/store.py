@@ -183,7 +183,9 @@ class RedisStore(Store):
     ) -> list[list[bytes]]:
         """Return the columns that a reading script answers with; names hold no NUL, nor does JSON."""
         self._opened()
-        answer = await self._session.read(scripts.Call(script, keys, (*self._session.known, *arguments)))
+        answer = await self._session.read(
+            scripts.Call(script, keys, (*self._session.binding.known, *arguments))
+        )
         self._found()
         _, count, *parts = answer
         if any(type(piece) is not bytes for part in parts if isinstance(part, list) for piece in part):
