@@ -38,8 +38,13 @@ def endless(ctx: Any) -> None:
         deep = deep[0]
 
 
-async def giving_up(ctx: Any) -> None:
-    raise asyncio.CancelledError
+def raising_later(error: BaseException) -> Callable[[Any], Any]:
+    async def strategy(ctx: Any) -> Any:
+        ctx.state["half"] = "done"
+        await asyncio.sleep(0)
+        raise error
+
+    return strategy
 
 
 MISBEHAVIOUR: dict[str, tuple[Callable[[Any], Any], str]] = {
@@ -49,7 +54,11 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Any], Any], str]] = {
     "interrupts": (raising(KeyboardInterrupt()), "KeyboardInterrupt"),
     "raises what is no Exception": (raising(Selfish()), "Selfish"),
     "cancels": (raising(asyncio.CancelledError()), "CancelledError"),
-    "cancels, asynchronously": (giving_up, "cancelled itself"),
+    "cancels, asynchronously": (raising_later(asyncio.CancelledError()), "cancelled itself"),
+    "exits, asynchronously": (raising_later(SystemExit(3)), "SystemExit"),
+    "interrupts, asynchronously": (raising_later(KeyboardInterrupt()), "KeyboardInterrupt"),
+    "raises what is no Exception, asynchronously": (raising_later(Selfish()), "Selfish"),
+    "answers what then exits": (lambda ctx: raising_later(SystemExit(3))(ctx), "SystemExit"),
     "times out by itself": (raising(TimeoutError("its own request")), "TimeoutError: its own request"),
     "answers nonsense": (lambda ctx: "buy!", "no Signal"),
     "answers a tuple": (lambda ctx: (LONG,), "no Signal"),

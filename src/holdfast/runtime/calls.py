@@ -102,7 +102,7 @@ class GuardedCaller:
             self._worker = self._threads.worker("holdfast-strategy")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._worker.do(partial(_serve, loop, answer, function, argument))
+        self._worker.do(partial(_do, loop, answer, function, argument))
         try:
             return await _within(answer, limit)
         except Hung:
@@ -111,11 +111,20 @@ class GuardedCaller:
 
 
 async def _on_loop(call: Awaitable[Any], limit: float) -> Any:
-    task = asyncio.ensure_future(call)
+    task = asyncio.create_task(_served(call))
     try:
         return await _within(task, limit)
     finally:
         task.cancel()  # where it is not done: the run is being cancelled, or it hangs
+
+
+async def _served(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (Exception, asyncio.CancelledError):
+        raise
+    except BaseException as error:
+        raise _belonging(error) from error
 
 
 async def _within(call: "asyncio.Future[Any]", limit: float) -> Any:
@@ -135,7 +144,7 @@ def _unheard(call: "asyncio.Future[Any]") -> None:
         call.exception()
 
 
-def _serve(
+def _do(
     loop: asyncio.AbstractEventLoop, answer: "asyncio.Future[Any]", function: UserFunction, argument: Any
 ) -> None:
     try:
@@ -153,5 +162,10 @@ def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | N
         answer.set_result(result)
     elif isinstance(error, Exception) and not isinstance(error, StopIteration):
         answer.set_exception(error)
-    else:  # SystemExit and its like would end the run, with positions open
-        answer.set_exception(RuntimeError(f"the function raised {error!r}"))
+    else:
+        answer.set_exception(_belonging(error))
+
+
+def _belonging(error: BaseException) -> Exception:
+    """Return what to raise for SystemExit and its like, which would end the run, with positions open."""
+    return RuntimeError(f"the function raised {error!r}")
