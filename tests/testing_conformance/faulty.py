@@ -135,3 +135,34 @@ def on_url(*, kind: str, url: str, namespace: str) -> Store:
 def small_file(*, folder: str, namespace: str) -> Store:
     """Return a file store, as it is, but for the size of its segments."""
     return FileStore(folder, namespace=namespace, segment_bytes=64 << 10)
+
+
+class Startled(FileStore):
+    """Refuses the first start after who committed was killed, and no other one."""
+
+    async def open(self) -> None:
+        if self._unmark():
+            raise Unavailable("it was killed", unknown=False)
+        await super().open()
+
+    async def commit(
+        self, changes: Sequence[Change], *, commit_id: CommitId | None = None, vital: bool = False
+    ) -> CommitId:
+        self._mark().touch()
+        return await super().commit(changes, commit_id=commit_id, vital=vital)
+
+    async def close(self) -> None:
+        await super().close()
+        self._unmark()
+
+    def _unmark(self) -> bool:
+        marked = self._mark().exists()
+        self._mark().unlink(missing_ok=True)
+        return marked
+
+    def _mark(self) -> Path:
+        return Path(self.base_dir, f"running {self.namespace}")
+
+
+def startled(*, folder: str, namespace: str) -> Store:
+    return Startled(folder, namespace=namespace)

@@ -181,3 +181,15 @@ def test_a_class_below_another_looks_at_its_own_store(tmp_path: Path) -> None:
 def test_a_check_that_needs_what_nobody_knows_is_refused() -> None:
     with pytest.raises(InvalidOption, match="needs what is not known: servd"):
         check(Level.CORE, promise="x", needs=("served", "servd"))
+
+
+@pytest.mark.crash
+def test_a_start_that_is_refused_after_a_kill_is_not_passed_over(bench: Bench, tmp_path: Path) -> None:
+    """The next start but one finds all: the check looks only then."""
+    startled, folder = "tests.testing_conformance.faulty:startled", {"folder": str(tmp_path)}
+    subject = Subject.of_call(startled, folder, name="startled")
+    (result,) = examine(
+        subject, only=["killed-at-points"], bench=bench, pace=Pace(times=10.0, limit=60.0)
+    ).results
+    assert result.state == "broken"
+    assert "after a kill the next start raised: Unavailable it was killed" in result.said

@@ -53,6 +53,15 @@ class Place:
         }  # fmt: skip
         return await self.case.live(work, arguments, kills=kills)
 
+    async def recover(self, kill: Kill) -> bool:
+        """Let a child recover, and be killed in that; return whether it was."""
+        recovery = await self.case.live(reopen, {"address": self.address}, kills=[kill])
+        if recovery.ended in ("hung", "raised"):
+            self.case.broken(
+                f"after a kill the next start {recovery.ended}: {recovery.error} {recovery.message}"
+            )
+        return recovery.ended == "killed"
+
     async def look(self, life: Life, when: str) -> None:
         """Fail unless the state is that after all commits that were acknowledged, or one more."""
         if life.ended in ("hung", "raised"):
@@ -107,9 +116,7 @@ async def killed_at_points(case: Case) -> None:
         life = await place.life(kill)
         killed += life.ended == "killed"
         if life.ended == "killed":
-            nth = case.random.randint(1, 12)
-            recovery = await case.live(reopen, {"address": place.address}, kills=[Kill(nth=nth)])
-            again += recovery.ended == "killed"
+            again += await place.recover(Kill(nth=case.random.randint(1, 12)))
         await place.look(life, f"killed at {kill.point} ({kill.nth})")
     case.tell(points=len(points), kills=killed, kills_in_recovery=again)
     _need_kills(killed)

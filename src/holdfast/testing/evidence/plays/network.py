@@ -141,5 +141,5 @@ async def _until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + LIMIT
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("no client came by")
+            raise NotShown(f"no client came by in {LIMIT:g} s")
         await asyncio.sleep(0.002)
