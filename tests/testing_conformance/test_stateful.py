@@ -12,7 +12,7 @@ from holdfast.testing.conformance import Bench, Pace, Subject, examine
 
 
 @pytest.mark.parametrize(
-    ("url", "times"), [("memory:", 25), ("file:{folder}/data", 18), ("sqlite:///{folder}/state.db", 18)]
+    ("url", "times"), [("memory:", 32), ("file:{folder}/data", 18), ("sqlite:///{folder}/state.db", 18)]
 )
 def test_any_sequence_of_steps_leaves_what_a_dict_and_a_list_hold(
     url: str, times: int, bench: Bench, quick_folder: Path, record_property: Callable[[str, object], None]

@@ -53,7 +53,7 @@ def explored(name: str, plan: Plan, most: int = 4, failures: int = 10) -> Explor
 def test_no_power_cut_breaks_a_store(
     name: str, plan: Plan, record_property: Callable[[str, object], None]
 ) -> None:
-    found = explored(name, plan, most=16)
+    found = explored(name, plan, most=18)
     record_property("states", found.states)
     assert found.failed == 0, found
     assert found.points > 40
