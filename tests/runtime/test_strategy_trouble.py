@@ -18,6 +18,20 @@ class Selfish(BaseException):
     pass
 
 
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+class Mute(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
 def raising(error: BaseException) -> Callable[[Any], Any]:
     def strategy(ctx: Any) -> Any:
         ctx.state["half"] = "done"
@@ -56,7 +70,13 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Any], Any], str]] = {
     "cancels": (raising(asyncio.CancelledError()), "CancelledError"),
     "cancels, asynchronously": (raising_later(asyncio.CancelledError()), "cancelled itself"),
     "exits, asynchronously": (raising_later(SystemExit(3)), "SystemExit"),
-    "interrupts, asynchronously": (raising_later(KeyboardInterrupt()), "KeyboardInterrupt"),
+    "raises what is no text": (raising(ValueError("\ud800")), "ValueError"),
+    "raises what has no words": (raising(Speechless()), "Speechless, which does not say"),
+    "raises what has no words, asynchronously": (
+        raising_later(Speechless()),
+        "Speechless, which does not say",
+    ),
+    "exits without words": (raising(Mute()), "Mute, which does not say"),
     "raises what is no Exception, asynchronously": (raising_later(Selfish()), "Selfish"),
     "answers what then exits": (lambda ctx: raising_later(SystemExit(3))(ctx), "SystemExit"),
     "times out by itself": (raising(TimeoutError("its own request")), "TimeoutError: its own request"),

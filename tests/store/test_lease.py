@@ -337,6 +337,24 @@ async def test_after_the_store_went_back_the_seats_are_taken_anew(store: Store) 
             await commit(older, first, "on what is left")
 
 
+async def test_who_takes_the_seats_anew_after_the_lease_was_lost_shows_again_that_it_lives(
+    store: Store,
+) -> None:
+    town = Town(store)
+    async with town.lease() as first:
+        await first.take([A])
+        older = MemoryStore()
+        async with older:
+            first._store = first._watch._store = first._heart._store = older
+            await town.time.pass_(5.0)  # a heartbeat finds that the store has lost it
+            with pytest.raises(LeaseLost):
+                first.check()
+            await first.retake()
+            await town.time.pass_(30.0)
+            assert first.remaining > 0
+            await commit(older, first, "still alive")
+
+
 async def test_a_store_that_still_has_this_process_s_own_lease_makes_it_wait_for_nobody(store: Store) -> None:
     """As one that was promoted: it has lost commits, but not those of the run that is told so."""
     town = Town(store)

@@ -11,15 +11,15 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from holdfast.system import SystemThreads, Threads, Worker
-from holdfast.trading.candle import MINUTE
 
-__all__ = ("Absence", "Caller", "DirectCaller", "GuardedCaller", "Hung")
+__all__ = ("Caller", "DirectCaller", "GuardedCaller", "Hung", "in_words")
 
 UserFunction = Callable[[Any], Any]
 
 SLICES: Final = 10
-LONGEST: Final = 64
-"""Minutes of the market that a strategy which hangs is left alone."""
+"""A time limit is waited for in so many parts, of which one may take longer and is one all the same."""
+
+LONGEST: Final = 500
 
 
 class Hung(Exception):
@@ -28,32 +28,6 @@ class Hung(Exception):
     def __init__(self, message: str, call: "asyncio.Future[Any]") -> None:
         super().__init__(message)
         self.call = call
-
-
-class Absence:
-    """How long a strategy that hung is left alone: until it has come back, and ever longer if it hangs each time.
-
-    A call that hangs holds up the whole run for its limit, so first one minute of the market is left out, then 2, 4, …
-    """
-
-    def __init__(self) -> None:
-        self._hangs = 0
-        self._until = 0
-        self._call: asyncio.Future[Any] | None = None
-
-    def lasts(self, at: int) -> bool:
-        """Whether nothing is to be called at the market time `at`."""
-        return at <= self._until or (self._call is not None and not self._call.done())
-
-    def begin(self, call: "asyncio.Future[Any]", at: int) -> int:
-        """Leave the strategy alone, after a call that hangs; returns for how many minutes at least."""
-        minutes = min(1 << self._hangs, LONGEST)
-        self._hangs, self._call, self._until = self._hangs + 1, call, at + minutes * MINUTE
-        return minutes
-
-    def end(self) -> None:
-        """Note that a call has come back in time."""
-        self._hangs = 0
 
 
 class Caller(Protocol):
@@ -83,13 +57,14 @@ class GuardedCaller:
     async def __call__(self, function: UserFunction, argument: Any, *, limit: float) -> Any:
         """Return what the function returns; raises Hung after `limit` seconds.
 
-        Of time in which the whole process stands still (a machine that is suspended, or starved) a tenth of the limit
-        counts at most, so that a function is not blamed for it.
+        Once in a call, time in which the whole process stands still (a machine that is suspended, or starved) counts as
+        a tenth of the limit, so that a function is not blamed for it.
         """
+        limits = _Limits(limit)
         if inspect.iscoroutinefunction(function):
-            return await _on_loop(function(argument), limit)
-        result = await self._on_thread(function, argument, limit)
-        return await _on_loop(result, limit) if inspect.isawaitable(result) else result
+            return await _on_loop(function(argument), limits)
+        result = await self._on_thread(function, argument, limits)
+        return await _on_loop(result, limits) if inspect.isawaitable(result) else result
 
     def close(self) -> None:
         """Let the thread end after what it is doing."""
@@ -97,23 +72,54 @@ class GuardedCaller:
             self._worker.end()
             self._worker = None
 
-    async def _on_thread(self, function: UserFunction, argument: Any, limit: float) -> Any:
+    async def _on_thread(self, function: UserFunction, argument: Any, limits: "_Limits") -> Any:
         if self._worker is None:
             self._worker = self._threads.worker("holdfast-strategy")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
         self._worker.do(partial(_do, loop, answer, function, argument))
         try:
-            return await _within(answer, limit)
+            return await limits.within(answer)
         except Hung:
             self.close()  # it ends when it comes back: the next call gets a new one
             raise
 
 
-async def _on_loop(call: Awaitable[Any], limit: float) -> Any:
+class _Limits:
+    """What is left of a call's time limit, in slices."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._left = float(SLICES)
+        self._stood = False
+
+    async def within(self, call: "asyncio.Future[Any]") -> Any:
+        """Return what a call returns; raises what it raises, or Hung."""
+        call.add_done_callback(_unheard)
+        loop = asyncio.get_running_loop()
+        while self._left > 0:
+            began = loop.time()
+            await asyncio.wait({call}, timeout=self._limit / SLICES)
+            if call.cancelled():  # by itself, and not the run: that goes on
+                raise RuntimeError("the function cancelled itself")
+            if call.done():
+                return call.result()
+            self._pass((loop.time() - began) * SLICES / self._limit)
+        call.add_done_callback(_dropped)
+        raise Hung(f"no answer in {self._limit:g} s", call)
+
+    def _pass(self, slices: float) -> None:
+        stood = (
+            slices > 2
+        )  # nothing ran meanwhile; if that happens again, it is the function that blocks the loop
+        self._left -= slices if stood and self._stood else 1.0
+        self._stood = self._stood or stood
+
+
+async def _on_loop(call: Awaitable[Any], limits: _Limits) -> Any:
     task = asyncio.create_task(_served(call))
     try:
-        return await _within(task, limit)
+        return await limits.within(task)
     finally:
         task.cancel()  # where it is not done: the run is being cancelled, or it hangs
 
@@ -121,27 +127,22 @@ async def _on_loop(call: Awaitable[Any], limit: float) -> Any:
 async def _served(call: Awaitable[Any]) -> Any:
     try:
         return await call
-    except (Exception, asyncio.CancelledError):
-        raise
+    except (Exception, asyncio.CancelledError, GeneratorExit, KeyboardInterrupt):
+        raise  # the last is a person's: nobody else raises it on the loop
     except BaseException as error:
         raise _belonging(error) from error
 
 
-async def _within(call: "asyncio.Future[Any]", limit: float) -> Any:
-    for _ in range(SLICES):  # a wait that ends late, since nothing ran meanwhile, is one slice all the same
-        await asyncio.wait({call}, timeout=limit / SLICES)
-        if call.cancelled():  # by itself, and not the run: that goes on
-            raise RuntimeError("the function cancelled itself")
-        if call.done():
-            return call.result()
-    call.add_done_callback(_unheard)
-    raise Hung(f"no answer in {limit} s", call)
-
-
 def _unheard(call: "asyncio.Future[Any]") -> None:
-    """Take what a call answers that nobody waits for any more, so that asyncio does not complain of it."""
+    """Take a call's error, so that nobody complains where it comes too late to be heard."""
     if not call.cancelled():
         call.exception()
+
+
+def _dropped(call: "asyncio.Future[Any]") -> None:
+    """Close what a call that came too late wants to have awaited."""
+    if not call.cancelled() and call.exception() is None and inspect.iscoroutine(call.result()):
+        call.result().close()
 
 
 def _do(
@@ -168,4 +169,13 @@ def _settle(answer: "asyncio.Future[Any]", result: Any, error: BaseException | N
 
 def _belonging(error: BaseException) -> Exception:
     """Return what to raise for SystemExit and its like, which would end the run, with positions open."""
-    return RuntimeError(f"the function raised {error!r}")
+    return RuntimeError(f"the function raised {in_words(error)}")
+
+
+def in_words(error: BaseException) -> str:
+    """Return a user's error as a text that can be stored, whatever the error is."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:
+        text = f"{type(error).__name__}, which does not say what it is"
+    return text[:LONGEST].encode(errors="backslashreplace").decode()

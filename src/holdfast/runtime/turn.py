@@ -11,8 +11,9 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import InvalidSignal, InvalidValue
+from holdfast.runtime.absence import Absence
 from holdfast.runtime.book import Draft
-from holdfast.runtime.calls import Absence, Caller, Hung
+from holdfast.runtime.calls import Caller, Hung, in_words
 from holdfast.runtime.context import Context
 from holdfast.runtime.spec import StrategySpec
 from holdfast.store.codec import encode
@@ -72,7 +73,7 @@ class Turn:
         row = draft.book.row
         if row is None or row.intent is not None or row.status not in ("scheduled", "open"):
             return
-        if self._absence.lasts(draft.at):
+        if self._is_away(draft):
             return
         answer = await self._answer(draft, self.spec.manage, Close | Cancel)
         if answer is not None:
@@ -82,10 +83,8 @@ class Turn:
         run, bucket = draft.book.run, draft.at - draft.at % self.spec.interval
         if self.spec.decide is None or run.stopped or run.asked == bucket:
             return
-        if self._absence.lasts(draft.at):
-            return
         draft.run(asked=bucket)
-        if late:
+        if late or self._is_away(draft):
             draft.skipped += 1
             return
         signal = await self._answer(draft, self.spec.decide, Signal)
@@ -102,25 +101,38 @@ class Turn:
         """Call the user's code with a context; on any failure tell so, and leave its state as it was."""
         context = self._context(draft)
         try:
-            answer = await self._call(function, context, limit=self.spec.timeout)
-            self._absence.end()
+            answer = await self._in_time(function, context)
             if answer is not None and not isinstance(answer, wanted):
                 raise TypeError(f"it answered {answer!r}, which is no {getattr(wanted, '__name__', wanted)}")
             encode(context.state)  # what cannot be stored is refused here, before it becomes a commit
         except Hung as error:
-            minutes = self._absence.begin(error.call, draft.at)
-            draft.tell(
-                StrategyFailed, error=f"it hangs ({error}), and is left alone for {minutes} min at least"
-            )
+            draft.tell(StrategyFailed, error=self._absence.begin(error.call, str(error), draft.at))
         except InvalidValue as error:
-            draft.tell(StrategyFailed, error=f"its state cannot be stored: {error}")
+            draft.tell(StrategyFailed, error=f"its state cannot be stored: {in_words(error)}")
         except Exception as error:  # user code may raise anything; the event says what
-            draft.tell(StrategyFailed, error=f"{type(error).__name__}: {error}"[:500])
+            draft.tell(StrategyFailed, error=in_words(error))
         else:
             if context.state != draft.book.state:
                 draft.state(deepcopy(context.state))  # whoever keeps the context keeps no hand in the book
             return answer
         return None
+
+    async def _in_time(self, function: Any, context: Context) -> Any:
+        try:
+            answer = await self._call(function, context, limit=self.spec.timeout)
+        except Hung:
+            raise
+        except Exception:
+            self._absence.end()
+            raise
+        self._absence.end()
+        return answer
+
+    def _is_away(self, draft: Draft) -> bool:
+        """Whether the strategy is left alone; a draft that takes a dropped one's place says again since when."""
+        if said := self._absence.said(draft.at):
+            draft.tell(StrategyFailed, error=said)
+        return self._absence.lasts(draft.at)
 
     def _context(self, draft: Draft) -> Context:
         return Context(

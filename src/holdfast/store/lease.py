@@ -218,10 +218,15 @@ class Lease(Hold):
             self._lost = None
         await self.take(self._retaking)
         self._retaking = set()
+        if self._keeping is not None and self._keeping.done():  # it had found that the lease was lost
+            self._begin()
 
     async def __aenter__(self) -> Self:
-        self._keeping = asyncio.create_task(self._keep(), name="holdfast-lease")
+        self._begin()
         return self
+
+    def _begin(self) -> None:
+        self._keeping = asyncio.create_task(self._keep(), name="holdfast-lease")
 
     async def __aexit__(self, *_: object) -> None:
         if self._keeping is not None:

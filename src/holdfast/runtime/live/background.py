@@ -5,13 +5,16 @@ import concurrent.futures.thread  # noqa: F401  # registers its end when it is i
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from holdfast.errors import NotOpen
 
 __all__ = ("LoopThread",)
 
 T = TypeVar("T")
+
+PARTING: Final = 5.0
+"""Seconds."""
 
 
 class LoopThread:
@@ -67,6 +70,17 @@ class LoopThread:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(_parted())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+
+async def _parted() -> None:
+    """Let what is still under way, as a strategy that hung, clean up after itself, for a while."""
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        if not task.cancelling():  # else it is cleaning up already
+            task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=PARTING)

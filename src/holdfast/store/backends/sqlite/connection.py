@@ -58,6 +58,7 @@ def connect(place: Place, *, busy_timeout: float, read_only: bool = False) -> sq
     """Return a connection on which nothing is seen that is not durable; it belongs to the thread that calls."""
     place.check()
     place.inspect()
+    place.check_room()
     if not read_only:
         place.check_writable()
     recognise(place.path)
@@ -130,6 +131,7 @@ def _prepare(connection: sqlite3.Connection, place: Place, *, read_only: bool) -
             "SELECT count(*) FROM namespaces"
         ).fetchone()  # reads: the WAL is recovered and stays ours
         if not read_only:
+            place.reserve_index()
             checkpoint(connection, "TRUNCATE")
         place.flush_wal()
     except SAID as error:

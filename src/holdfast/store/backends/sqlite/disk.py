@@ -4,8 +4,11 @@ Never open the database file (or its `-shm`) through here while a connection of 
 file descriptor of it drops the POSIX locks that SQLite holds, of every connection in the process.
 """
 
+import ctypes
+import errno
 import os
 import stat
+from contextlib import suppress
 
 from holdfast.store.backends.file.disk import Disk
 
@@ -55,3 +58,34 @@ class SqliteDisk(Disk):
         except FileNotFoundError:
             return None
         return next((line[line.index("-") + 1] for line in lines if line[2] == place), None)
+
+    def small_blocks(self, path: str) -> bool:
+        """Whether blocks of the file system of `path` are smaller than a page of memory."""
+        return os.statvfs(path).f_bsize < os.sysconf("SC_PAGE_SIZE")
+
+    def require(self, path: str, size: int) -> None:
+        """Return if so many bytes are free on the file system of `path`; raises OSError (ENOSPC)."""
+        found = os.statvfs(path)
+        if found.f_bavail * found.f_frsize < size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def reserve(self, path: str, size: int) -> None:
+        """Give the first `size` bytes of a file that a connection of this process has open their blocks on the disk.
+
+        Raises OSError where there is no room. Nothing happens where the system cannot do that.
+        """
+        wanted = self.identity(path)
+        for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
+            with suppress(FileNotFoundError):  # it was that of the listing
+                found = os.stat(f"/proc/self/fd/{name}")
+                if (found.st_dev, found.st_ino) == wanted:
+                    _allocate(int(name), size)
+
+
+def _allocate(fd: int, size: int) -> None:
+    # Not posix_fallocate: where a file system cannot do it, that writes into the file, under who has it mapped.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(fd, 0, ctypes.c_int64(0), ctypes.c_int64(size)):
+        code = ctypes.get_errno()
+        if code not in (errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF):
+            raise OSError(code, os.strerror(code))

@@ -17,6 +17,9 @@ __all__ = ("BESIDE", "Place")
 BESIDE: Final = ("-wal", "-shm")
 """What SQLite keeps beside the file while it is open: the newest commits, and an index of them."""
 
+_INDEX: Final = 1 << 17
+"""Bytes of the index of the newest commits: enough for sixteen thousand pages of them."""
+
 _VOLATILE: Final = frozenset({"tmpfs", "ramfs"})
 _REMOTE: Final = (
     "nfs",
@@ -84,6 +87,22 @@ class Place:
                         f"{path} cannot be written: mend its rights or the mount, or open it with ?mode=ro"
                     )
                     raise Unavailable(message, path=path, unknown=False, retryable=False)
+
+    def check_room(self) -> None:
+        """Return if there is room for the index of the newest commits; raises StoreFull.
+
+        SQLite writes it through memory, where no room is no error, but ends the process (SIGBUS). It asks for room by a
+        byte in each page of memory, which is not all of the page where the blocks of the file system are smaller.
+        """
+        with explained(self.path):
+            if self._disk.small_blocks(self._folder):
+                self._disk.require(self._folder, 2 * _INDEX)
+
+    def reserve_index(self) -> None:
+        """Make room for the index, which a connection has open; raises StoreFull. See `check_room`."""
+        with explained(self.path):
+            if self._disk.small_blocks(self._folder):
+                self._disk.reserve(f"{self.path}-shm", _INDEX)
 
     def durability(self) -> Durability:
         """Return what flushing achieves on this file system."""
