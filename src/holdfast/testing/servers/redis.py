@@ -84,8 +84,9 @@ class RedisServer(ServerProcess):
         import redis
 
         tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self._tls.ca)} if self._tls else {}
+        # The client would send a command that takes longer than its limit a second time.
         with redis.Redis(
-            port=self.port, host="127.0.0.1", password=self.password, protocol=2, **tls
+            port=self.port, host="127.0.0.1", password=self.password, protocol=2, socket_timeout=LIMIT, **tls
         ) as client:
             client.response_callbacks.clear()
             return client.execute_command(*command)
