@@ -20,6 +20,7 @@ SLICES: Final = 10
 """A time limit is waited for in so many parts, of which one may take longer and is one all the same."""
 
 LONGEST: Final = 500
+"""Characters of an error that are stored."""
 
 
 class Hung(Exception):
@@ -109,9 +110,8 @@ class _Limits:
         raise Hung(f"no answer in {self._limit:g} s", call)
 
     def _pass(self, slices: float) -> None:
-        stood = (
-            slices > 2
-        )  # nothing ran meanwhile; if that happens again, it is the function that blocks the loop
+        # Nothing ran meanwhile; if that happens again, it is the function that blocks the loop.
+        stood = slices > 2
         self._left -= slices if stood and self._stood else 1.0
         self._stood = self._stood or stood
 

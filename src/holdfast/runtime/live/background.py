@@ -14,7 +14,7 @@ __all__ = ("LoopThread",)
 T = TypeVar("T")
 
 PARTING: Final = 5.0
-"""Seconds."""
+"""Seconds that what hangs is given to clean up, before its loop is closed."""
 
 
 class LoopThread:
