@@ -91,7 +91,7 @@ def _told(event: e.Happening) -> tuple[str, str]:  # noqa: PLR0912  # one case a
         case e.DecisionSkipped():
             return (
                 "skipped",
-                f"{event.count} intervals passed unasked: the run was away or came too rarely (--poll), or the strategy hung",
+                f"{event.count} intervals passed unasked: the run was away or too rare (--poll), or the strategy hung",
             )
         case e.StrategyFailed():
             return "failed", event.error
